@@ -1,6 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { parseJson, readJson } from "./json.ts";
-import { MemoryFolder } from "./model_folder.ts";
+import { MemoryFolder } from "./listed_folder.ts";
 import assert from "node:assert/strict";
 import { z } from "zod";
 

@@ -25,10 +25,10 @@ export {
   writeGguf,
 } from "./gguf/writer.ts";
 export { anyObject, checkJson, parseJson, readJson, readJsonText, readText } from "./json.ts";
+export { ListedFolder, MemoryFolder } from "./listed_folder.ts";
 export {
   checkFileName,
   entryNames,
-  MemoryFolder,
   missingFile,
   type ModelFolder,
   readWholeFile,

@@ -1,5 +1,5 @@
 import { CheckpointFormatError } from "@lopper/core";
-import { type ByteSource, MemorySource } from "./byte_source.ts";
+import type { ByteSource } from "./byte_source.ts";
 
 /** The files of one model, by plain names; nothing outside can be reached through it. */
 export interface ModelFolder {
@@ -69,52 +69,4 @@ export function checkFileName(folder: string, file: string) {
 
 export function missingFile(folder: string, file: string): CheckpointFormatError {
   return new CheckpointFormatError(`there is no file ${file} in this folder`, { file: folder });
-}
-
-/** A model in memory: tests, and models that were just made. */
-export class MemoryFolder implements ModelFolder {
-  readonly name: string;
-  readonly #files: ReadonlyMap<string, Uint8Array>;
-
-  constructor(name: string, files: Readonly<Record<string, Uint8Array | string>>) {
-    this.name = name;
-    this.#files = new Map(
-      Object.entries(files).map(([file, content]) => [
-        file,
-        typeof content === "string" ? new TextEncoder().encode(content) : content,
-      ]),
-    );
-  }
-
-  list(): Promise<readonly string[]> {
-    return Promise.resolve([...this.#files.keys()]);
-  }
-
-  has(file: string): Promise<boolean> {
-    return Promise.resolve(this.#files.has(file));
-  }
-
-  open(file: string): Promise<ByteSource> {
-    try {
-      checkFileName(this.name, file);
-      const bytes = this.#files.get(file);
-      if (!bytes) throw missingFile(this.name, file);
-      return Promise.resolve(new MemorySource(`${this.name}/${file}`, bytes));
-    } catch (error) {
-      return Promise.reject(error);
-    }
-  }
-
-  readBytes(file: string, limitBytes: number): Promise<Uint8Array> {
-    return readWholeFile(this, file, limitBytes);
-  }
-
-  folder(name: string): ModelFolder {
-    checkFileName(this.name, name);
-    const files = [...this.#files].filter(([file]) => file.startsWith(`${name}/`));
-    return new MemoryFolder(
-      `${this.name}/${name}`,
-      Object.fromEntries(files.map(([file, bytes]) => [file.slice(name.length + 1), bytes])),
-    );
-  }
 }

@@ -2,7 +2,7 @@ import { CheckpointFormatError } from "@lopper/core";
 import assert from "node:assert/strict";
 import fc from "fast-check";
 import { MemorySink } from "./byte_sink.ts";
-import { MemoryFolder } from "./model_folder.ts";
+import { MemoryFolder } from "./listed_folder.ts";
 import { openTensorStore } from "./safetensors/tensor_store.ts";
 import { type TensorEntry, writeSafetensors } from "./safetensors/writer.ts";
 import { isContiguous, placeValues, type Strided } from "./strided.ts";

@@ -3,7 +3,7 @@ import { viewOf } from "./dequantize.ts";
 import { AffineSearch, symmetricScale } from "./scale_search.ts";
 
 /** Values of a row that share a scale (ggml-common.h, QK4_0 and the like). */
-export const BLOCK_VALUES = 32;
+const BLOCK_VALUES = 32;
 const HALF = BLOCK_VALUES / 2;
 const f = Math.fround;
 

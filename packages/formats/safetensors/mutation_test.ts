@@ -1,6 +1,6 @@
 import { CheckpointFormatError, LopperError, UnsupportedModelError } from "@lopper/core";
 import { type ByteSource, MemorySource } from "../byte_source.ts";
-import { MemoryFolder } from "../model_folder.ts";
+import { MemoryFolder } from "../listed_folder.ts";
 import { entry, safetensorsFile } from "../testing/safetensors_file.ts";
 import { readSafetensorsHeader } from "./header.ts";
 import { openTensorStore } from "./tensor_store.ts";

@@ -1,6 +1,6 @@
 import { CheckpointFormatError } from "@lopper/core";
 import { MemorySink } from "../byte_sink.ts";
-import { MemoryFolder } from "../model_folder.ts";
+import { MemoryFolder } from "../listed_folder.ts";
 import { Mxfp4Store } from "./mxfp4_store.ts";
 import { openTensorStore } from "./tensor_store.ts";
 import { writeSafetensors } from "./writer.ts";

@@ -2,7 +2,7 @@ import { CheckpointFormatError, type DType, DTYPE_BYTES } from "@lopper/core";
 import { MemorySink } from "../byte_sink.ts";
 import type { ByteSource } from "../byte_source.ts";
 import { isHalf } from "../dtypes.ts";
-import { MemoryFolder } from "../model_folder.ts";
+import { MemoryFolder } from "../listed_folder.ts";
 import { openTensorStore } from "./tensor_store.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./writer.ts";
 import assert from "node:assert/strict";

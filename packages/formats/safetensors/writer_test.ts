@@ -1,7 +1,7 @@
 import { type DType, DTYPE_BYTES, isDType } from "@lopper/core";
 import { MemorySink } from "../byte_sink.ts";
 import { MemorySource } from "../byte_source.ts";
-import { MemoryFolder } from "../model_folder.ts";
+import { MemoryFolder } from "../listed_folder.ts";
 import { readSafetensorsHeader } from "./header.ts";
 import { openTensorStore } from "./tensor_store.ts";
 import { planShards, type TensorEntry, writeSafetensors } from "./writer.ts";
