@@ -10,12 +10,12 @@
  */
 import { existsSync } from "node:fs";
 import { join } from "node:path";
-import { deadExports } from "./faces.ts";
+import { deadExports, needlessExports } from "./faces.ts";
 import { importCircles, targetOf } from "./import_circles.ts";
 import { valueImports } from "./value_imports.ts";
 
-/** Imports go down this list only, never up. */
-const ORDER = [
+/** Imports go down this list only, never up; CONTRIBUTING.md has the packages in the same order. */
+export const ORDER: readonly string[] = [
   "core",
   "threads",
   "options",
@@ -255,7 +255,8 @@ if (import.meta.main) {
   const files = await read(root, ["packages", "apps"]);
   const around = await read(root, ["tests", "benchmarks", "scripts", "docs"]);
   const library = await Deno.readTextFile(join(root, "docs/library.md")).catch(() => "");
-  const dead = deadExports(new Map([...files, ...around]), library);
+  const all = new Map([...files, ...around]);
+  const dead = deadExports(all, library);
   const violations = [
     ...Array.from(files, ([file, source]) => checkFile(file, source)).flat(),
     ...checkCircles(files),
@@ -264,6 +265,11 @@ if (import.meta.main) {
       file,
       line,
       problem: `exports ${name}, which no other package uses, nor does docs/library.md name it`,
+    })),
+    ...needlessExports(all).map(({ file, line, name }) => ({
+      file,
+      line,
+      problem: `exports ${name}, which no other file names`,
     })),
   ];
   for (const { file, line, problem } of violations) console.error(`${file}:${line}: ${problem}`);

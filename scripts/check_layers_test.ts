@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
-import { checkCircles, checkFile, checkKnowledge } from "./check_layers.ts";
+import { checkCircles, checkFile, checkKnowledge, ORDER } from "./check_layers.ts";
 
 const problems = (file: string, source: string) => checkFile(file, source).map((v) => v.problem);
 
@@ -49,6 +49,13 @@ Deno.test("layers: the search uses nothing that runs a model", () => {
     '// import { Decoder } from "@lopper/runtime";',
   ];
   for (const line of fine) assert.deepEqual(problems("packages/search/a.ts", line), [], line);
+});
+
+Deno.test("layers: CONTRIBUTING has the packages in the order in which they may import", async () => {
+  const page = await Deno.readTextFile(new URL("../CONTRIBUTING.md", import.meta.url));
+  const layout = /^packages\/\n([\s\S]*?)^docs\//m.exec(page)![1];
+  const listed = Array.from(layout.matchAll(/^ {2}([\w-]+)\/ /gm), ([, name]) => name);
+  assert.deepEqual(listed, ORDER.filter((name) => name !== "cli" && name !== "web"));
 });
 
 Deno.test("layers: leaving the package by a relative path is found", () => {
@@ -194,6 +201,7 @@ Deno.test("layers: the check fails on each planted fault, and passes without", a
     "a circle": 'import type { B } from "./b.ts";',
     "the native engine": 'import "onnxruntime-node";',
     "another package's file": 'import "../search/mod.ts";',
+    "an export for nobody": "export const alone = 1;",
   };
   const root = await Deno.makeTempDir();
   const check = async (source: string) => {

@@ -1,6 +1,7 @@
 /**
  * What a package gives others: every name of its mod.ts is used outside of it, or the page about
- * the library names it. `valueImports` reads what runs; here types count as well.
+ * the library names it. `valueImports` reads what runs; here types count as well. And what a module
+ * gives: a value that it exports is named somewhere else.
  */
 import { targetOf } from "./import_circles.ts";
 
@@ -17,6 +18,7 @@ const NAMED = /^export\s+(?:type\s+)?\{([^}]*)\}(?:\s*from\s*"([^"]+)")?/gm;
 const ALL = /^export\s+\*\s+from\s*"([^"]+)"/gm;
 const DECLARED =
   /^export\s+(?:abstract\s+|async\s+)*(?:function\*?|class|const|let|interface|type|enum)\s+([\w$]+)/gm;
+const VALUE = /^export\s+(?:abstract\s+|async\s+)*(?:function\*?|class|const|let)\s+([\w$]+)/gm;
 /** A clause, what it is taken from, and nothing between that begins another statement. */
 const IMPORTED =
   /\b(?:import|export)\s+(?:type\s+)?(\{[^}]*\}|\*\s+as\s+\w+|\*)\s*from\s*"([^"]+)"/g;
@@ -56,6 +58,11 @@ export function exportsOf(
   return found;
 }
 
+/** What a source names of a module that it calls so. */
+function membersOf(source: string, alias: string): readonly string[] {
+  return Array.from(source.matchAll(new RegExp(`\\b${alias}\\.(\\w+)`, "g")), ([, name]) => name);
+}
+
 /** The names that a file takes from the face of a package; "*" for all of them. */
 function takenFrom(file: string, source: string): readonly (readonly [string, string])[] {
   const packageOf = (specifier: string) =>
@@ -67,7 +74,9 @@ function takenFrom(file: string, source: string): readonly (readonly [string, st
     if (name !== undefined) taken.push(...names.map((one) => [name, one] as const));
   };
   for (const [, clause, specifier] of source.matchAll(IMPORTED)) {
-    take(specifier, clause.startsWith("{") ? namesIn(clause, "there") : ["*"]);
+    const alias = /^\*\s+as\s+(\w+)$/.exec(clause)?.[1];
+    if (clause.startsWith("{")) take(specifier, namesIn(clause, "there"));
+    else take(specifier, alias === undefined ? ["*"] : membersOf(source, alias));
   }
   for (const [, clause, specifier, member] of source.matchAll(AWAITED)) {
     take(specifier, clause ? namesIn(clause, "there") : [member ?? "*"]);
@@ -102,4 +111,21 @@ export function deadExports(
     return Array.from(exportsOf(file, sources), ([name, line]) => ({ file, line, name }))
       .filter(({ name }) => !taken.has(name) && !told.has(name));
   });
+}
+
+/** Values that a module exports and no other file names; a type may be what one of them returns. */
+export function needlessExports(sources: ReadonlyMap<string, string>): readonly DeadExport[] {
+  const namedIn = new Map<string, Set<string>>();
+  for (const [file, source] of sources) {
+    for (const [word] of source.matchAll(/[\w$]+/g)) {
+      namedIn.set(word, (namedIn.get(word) ?? new Set()).add(file));
+    }
+  }
+  return Array.from(sources).flatMap(([file, source]) =>
+    Array.from(source.matchAll(VALUE), ({ 1: name, index }) => ({
+      file,
+      line: lineAt(source, index),
+      name,
+    })).filter(({ name }) => namedIn.get(name)!.size === 1)
+  );
 }

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { deadExports, exportsOf } from "./faces.ts";
+import { deadExports, exportsOf, needlessExports } from "./faces.ts";
 
 const FILES = {
   "packages/core/mod.ts":
@@ -34,5 +34,18 @@ Deno.test("faces: imports of all kinds count, and so does the page about the lib
   ];
   assert.deepEqual(dead({ "tests/a_test.ts": imports.join("\n") }), ["h", "J"]);
   assert.deepEqual(dead({ "tests/a_test.ts": imports.join("\n") }, "say `J` or `J<T>`"), ["h"]);
-  assert.deepEqual(dead({ "apps/cli/a.ts": 'import * as core from "@lopper/core";' }), []);
+  const aliased = 'import * as core from "@lopper/core";\ncore.a(core.G, core);\n';
+  assert.deepEqual(dead({ "apps/cli/a.ts": aliased }), all.filter((name) => !"aG".includes(name)));
+  assert.deepEqual(dead({ "apps/cli/a.ts": 'export * from "@lopper/core";' }), []);
+});
+
+Deno.test("faces: a value that no other file names needs no export, and a type may be returned", () => {
+  const sources = new Map(Object.entries({
+    "packages/core/a.ts":
+      "export const A = 1;\nexport async function b(): Promise<C> {}\nexport interface C {}\n",
+    "packages/core/d.ts": "export class D {}\nexport function e() {}\nconst f = 1;\n",
+    "tests/d_test.ts": 'import { b } from "../packages/core/a.ts";\nimport { D } from "./d.ts";\n',
+  }));
+  const found = needlessExports(sources).map(({ file, line, name }) => `${file}:${line} ${name}`);
+  assert.deepEqual(found, ["packages/core/a.ts:1 A", "packages/core/d.ts:2 e"]);
 });

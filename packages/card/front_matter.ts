@@ -4,7 +4,7 @@ import type { CardFacts, CardSource, ScoredTask } from "./facts.ts";
 import { HUB_ID } from "./source_metadata.ts";
 
 /** By which a card of Lopper's is known, and its model is found. */
-export const OWN_TAG = "lopper";
+const OWN_TAG = "lopper";
 
 /** What stands before the text of the card, for programs: the hub's metadata of a model. */
 export function frontMatter(facts: CardFacts, title: string): string {

@@ -1,10 +1,4 @@
-export {
-  countParameters,
-  headCostInBlocks,
-  modelMacs,
-  type ParameterCounts,
-  pruningRatio,
-} from "./counts.ts";
+export { countParameters, headCostInBlocks, modelMacs, pruningRatio } from "./counts.ts";
 export { sha256 } from "./digest.ts";
 export { commonDivisor, commonMultiple } from "./divisors.ts";
 export { type DType, DTYPE_BYTES, type FloatDType, isDType, isFloatDType } from "./dtype.ts";
@@ -12,7 +6,6 @@ export {
   BackendUnavailableError,
   CalibrationError,
   CheckpointFormatError,
-  type CheckpointLocation,
   EvaluationError,
   ExportError,
   FolderBusyError,
@@ -68,7 +61,6 @@ export {
   indexOfPart,
   innerWidth,
   isExpertOutput,
-  macsOfBlock,
   mainUnits,
   type NormPlacement,
   outputProjection,
@@ -137,7 +129,6 @@ export {
 export { planOf } from "./plan_of_changes.ts";
 export { printable, printableJson, printableLine } from "./printable.ts";
 export {
-  type BlockRef,
   densePlan,
   keptOf,
   type LayerPlan,
@@ -146,7 +137,7 @@ export {
   type PrunePlan,
 } from "./prune_plan.ts";
 export { parametersOf, reduction, type Resource } from "./resource.ts";
-export { seal, sealLine, unseal, unsealLine, type WithChecksum } from "./seal.ts";
+export { seal, sealLine, unseal, unsealLine } from "./seal.ts";
 export { isSignificantFall } from "./significance.ts";
 export { describeIssue, parseStrictJson } from "./strict_json.ts";
 export { VERSION } from "./version.ts";

@@ -34,7 +34,7 @@ export function outcome(
 }
 
 /** The likeliest answer, the first of equals; for acc_norm by log-likelihood per code point. */
-export function bestAnswer(
+function bestAnswer(
   metric: "acc" | "acc_norm",
   { lengths }: ChoiceQuestion,
   scores: readonly RequestScore[],

@@ -19,7 +19,7 @@ import { TASK_GROUPS } from "./task_names.ts";
 export const DEFAULT_WINDOW = 2048;
 
 /** What `evaluate` and `compare` both take; the help of these differs. */
-export function evaluationOptions(help: { readonly perplexity: string; readonly out: string }) {
+function evaluationOptions(help: { readonly perplexity: string; readonly out: string }) {
   return {
     tasks: {
       form: text("names"),

@@ -54,7 +54,7 @@ export function emptyPast({ blocks, headDim }: Architecture, batch = 1): Feeds {
 }
 
 /** What a run put into the cache, under the names by which the next one reads it. */
-export function presentAsPast(fetches: Readonly<Record<string, HostTensor>>): Feeds {
+function presentAsPast(fetches: Readonly<Record<string, HostTensor>>): Feeds {
   return Object.fromEntries(
     Object.entries(fetches).flatMap(([name, tensor]) =>
       name.startsWith("present.") ? [[name.replace("present", "past_key_values"), tensor]] : []

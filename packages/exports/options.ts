@@ -41,7 +41,7 @@ export type FormatName = keyof typeof FORMATS;
 /** Bits of matrices, by the names that the readers of a format have for them. */
 export type Quantization = typeof FORMATS[FormatName]["quantizations"][number];
 /** How matrices are rounded: each value to the nearest, or by what that does to a text. */
-export const ROUNDINGS = ["nearest", "gptq"] as const;
+const ROUNDINGS = ["nearest", "gptq"] as const;
 export type Rounding = typeof ROUNDINGS[number];
 type Layout = typeof FORMATS[FormatName]["layouts"][number];
 

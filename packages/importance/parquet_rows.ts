@@ -13,7 +13,7 @@ import { compressors, decompressZstd } from "hyparquet-compressors";
  * Bytes of a file that are read at once: a column of a row group, as it is compressed. Data sets of
  * the hub have row groups of 1,000 rows or of some 10 MB.
  */
-export const MAX_READ_BYTES = 2 ** 26;
+const MAX_READ_BYTES = 2 ** 26;
 /**
  * Bytes of a page when it is not compressed; writers make pages of 1 MB, and those of few long
  * texts are larger.

@@ -32,7 +32,7 @@ export function deciMultiplier(width: number, hiddenSize: number): number {
  * The width that a multiplier means (vLLM, models/nemotron_nas.py,
  * `_ffn_mult_to_intermediate_size`).
  */
-export function widthOfMultiplier(multiplier: number, hiddenSize: number): number {
+function widthOfMultiplier(multiplier: number, hiddenSize: number): number {
   return deciWidth(Math.trunc(2 * multiplier * hiddenSize / 3));
 }
 

@@ -43,7 +43,7 @@ const ENTITIES: Readonly<Record<string, string>> = {
  * Text for content and quoted attributes. Control characters, which no page may hold, and marks
  * that turn the direction of what follows become U+FFFD.
  */
-export function escapeHtml(text: string): string {
+function escapeHtml(text: string): string {
   return text.toWellFormed()
     .replace(/(?![\t\n\r])[\p{Cc}\u202a-\u202e\u2066-\u2069\ufffe\uffff]/gu, "\ufffd")
     .replace(/[&<>"']/g, (character) => ENTITIES[character]);

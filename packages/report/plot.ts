@@ -3,7 +3,7 @@ import { compile, type TopLevelSpec } from "vega-lite";
 import { Html, html } from "./html.ts";
 
 /** Units that a plot is wide: its text is then as large on a telephone as the text beside it. */
-export const PLOT_WIDTH = 360;
+const PLOT_WIDTH = 360;
 
 export interface Plot {
   /** Starts the ids of its title and description; unique on the page. */

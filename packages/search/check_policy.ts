@@ -64,7 +64,7 @@ export function checkGroups(model: SearchModel, options: PolicyOptions) {
  * The fewest inner channels that are whole units in every block, of every group of units; 1 where
  * no block has the dimension.
  */
-export function groupUnit({ blocks }: SearchModel, dimension: SearchDimension["name"]): number {
+function groupUnit({ blocks }: SearchModel, dimension: SearchDimension["name"]): number {
   const widths = blocks.filter((block) => hasDimension(block, dimension))
     .map((block) => unitWidth(block, dimension) * groupsOf(block, dimension));
   return commonMultiple(widths);

@@ -42,7 +42,7 @@ export function savingPolicy(
  * save, and not the least, since some groups save next to nothing of a resource that is not
  * parameters.
  */
-export function groupSaving(savings: readonly number[]): number {
+function groupSaving(savings: readonly number[]): number {
   return savings.toSorted((a, b) => a - b)[Math.floor(savings.length / 4)];
 }
 

@@ -1,7 +1,7 @@
 import { basename, join } from "node:path";
 import { sha256 } from "./engine_files.ts";
 
-export const CHECKSUMS = "SHA256SUMS";
+const CHECKSUMS = "SHA256SUMS";
 
 /** Writes the SHA-256 of every file of a folder as `sha256sum --check` reads it. */
 export async function writeChecksums(folder: string): Promise<void> {

@@ -117,7 +117,7 @@ interface Place {
 }
 
 /** The part of a log that concerns one model. Scores are found by the tokens that they are of. */
-export class ModelLog implements ScoreLog {
+class ModelLog implements ScoreLog {
   readonly #log: EvaluationLog;
   readonly #place: Place;
 

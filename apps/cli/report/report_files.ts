@@ -31,7 +31,7 @@ export async function readReportRun(folder: string, scores?: string): Promise<Re
 }
 
 /** What a page says of a run that is known already. */
-export function reportRun(
+function reportRun(
   folder: string,
   record: RunRecord,
   plan: PrunePlan,

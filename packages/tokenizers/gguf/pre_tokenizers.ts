@@ -15,7 +15,7 @@ export interface PreTokenizer {
 
 export const GPT2_WORDS =
   "'s|'t|'re|'ve|'m|'ll|'d| ?\\p{L}+| ?\\p{N}+| ?[^\\s\\p{L}\\p{N}]+|\\s+(?!\\S)";
-export const CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
+const CONTRACTIONS = "(?:'[sS]|'[tT]|'[rR][eE]|'[vV][eE]|'[mM]|'[lL][lL]|'[dD])";
 const SPACES = "\\s*[\\r\\n]+|\\s+(?!\\S)|\\s+";
 const LETTERS = "[^\\r\\n\\p{L}\\p{N}]?\\p{L}+";
 const SIGNS = " ?[^\\s\\p{L}\\p{N}]+[\\r\\n]*";
