@@ -17,7 +17,7 @@ import {
 /** What hung once with threads that share memory: eight sequences of 256 tokens. */
 const [TOKENS, LENGTH, THREADS] = [2048, 256, 2];
 /** A run takes some seconds; after so many it is killed, and counted as one that hung. */
-const LIMIT_SECONDS = 300;
+const MAX_SECONDS = 300;
 
 interface Run {
   readonly seconds: number;
@@ -60,7 +60,7 @@ async function run(ids: string): Promise<Run> {
   const seconds = () => (performance.now() - started) / 1000;
   try {
     const args = [DEMO, "wasm", String(THREADS), ids, "1"];
-    const { nll } = JSON.parse(await script("forward.ts", args, { limitSeconds: LIMIT_SECONDS }));
+    const { nll } = JSON.parse(await script("forward.ts", args, { limitSeconds: MAX_SECONDS }));
     return { seconds: seconds(), nll };
   } catch (error) {
     if (!(error instanceof TimeLimitError)) throw error;

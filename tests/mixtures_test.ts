@@ -174,14 +174,14 @@ const MIXTURES: Readonly<Record<string, Block>> = {
   },
   "a corrected softmax, divided by the sum": {
     ...MIXTURE,
-    routing: { topK: 2, softmaxOver: "all", renormalised: true, leastSum: 1e-12 },
+    routing: { topK: 2, softmaxOver: "all", renormalised: true, minSum: 1e-12 },
     weights: [...without("bias", "shared"), CORRECTED],
   },
   "sigmoids within the best of groups, corrected, divided by their sum": {
     ...MIXTURE,
     dimensions: [{ name: "experts", units: 6, groups: 3 }],
     routing: {
-      ...{ topK: 3, softmaxOver: null, renormalised: true, leastSum: 1e-20 },
+      ...{ topK: 3, softmaxOver: null, renormalised: true, minSum: 1e-20 },
       ...{ topGroups: 2, factor: 2.5 },
     },
     weights: [...without("bias", "shared"), CORRECTED],

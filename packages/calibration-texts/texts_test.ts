@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { CALIBRATION_TEXTS } from "./mod.ts";
 
-const FEWEST_BYTES = 70_000, MOST_BYTES = 90_000;
+const MIN_BYTES = 70_000, MAX_BYTES = 90_000;
 
 Deno.test("calibration texts: as much of each kind, in passages that differ", async (t) => {
   for (const [kind, url] of Object.entries(CALIBRATION_TEXTS)) {
     await t.step(kind, async () => {
       const file = await Deno.readTextFile(url);
-      assert.ok(file.length > FEWEST_BYTES && file.length < MOST_BYTES, String(file.length));
+      assert.ok(file.length > MIN_BYTES && file.length < MAX_BYTES, String(file.length));
       const passages = file.trimEnd().split("\n")
         .map((line) => (JSON.parse(line) as { text: string }).text);
       assert.equal(new Set(passages).size, passages.length);

@@ -19,7 +19,7 @@ export interface Routing {
   /** The weights of those that are chosen are divided by their sum. */
   readonly renormalised?: true;
   /** What that sum counts at least. */
-  readonly leastSum?: number;
+  readonly minSum?: number;
   /** What weights are multiplied with in the end; 1 unless said. */
   readonly factor?: number;
   /** Groups of experts that a token goes to; all of them unless said. */

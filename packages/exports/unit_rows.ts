@@ -8,7 +8,7 @@ import {
 } from "@lopper/formats";
 
 /** Rows are divided by no less (torch, `normalize`). */
-const LEAST_LENGTH = 1e-12;
+const MIN_LENGTH = 1e-12;
 
 /**
  * A store that gives a matrix with rows of length 1, under whatever name it is asked for: formats
@@ -21,7 +21,7 @@ export function unitRowsStore(store: TensorStore, matrix: TensorInfo): TensorSto
     for (let start = 0; start < values.length; start += columns) {
       const row = values.subarray(start, start + columns);
       const length = Math.sqrt(row.reduce((sum, value) => sum + value * value, 0));
-      for (let i = 0; i < columns; i++) row[i] /= Math.max(length, LEAST_LENGTH);
+      for (let i = 0; i < columns; i++) row[i] /= Math.max(length, MIN_LENGTH);
     }
     return values;
   };

@@ -7,10 +7,10 @@ import { z } from "zod";
  * Larger than any tokenizer.json in use (Llama 3: 9 MB, Gemma: 33 MB), or list of tensors
  * (DeepSeek-V3: 9 MB).
  */
-const LARGE_LIMIT_BYTES = 128 * 1024 * 1024;
+const MAX_LARGE_BYTES = 128 * 1024 * 1024;
 const LARGE = /^tokenizer\.json$|\.index\.json$/;
 /** What else is JSON in a model folder has some kB; those of a mixture of many widths 1 MB. */
-const LIMIT_BYTES = 16 * 1024 * 1024;
+const MAX_BYTES = 16 * 1024 * 1024;
 
 /** Keys of these are tokens, which may be any text, or tensors; they are many. */
 const TOKENS = /^tokenizer\.json$|^added_tokens\.json$|\.index\.json$/;
@@ -37,7 +37,7 @@ export async function readJsonText<T>(
   folder: ModelFolder,
   file: string,
   schema: z.ZodType<T>,
-  limitBytes = LARGE.test(file) ? LARGE_LIMIT_BYTES : LIMIT_BYTES,
+  limitBytes = LARGE.test(file) ? MAX_LARGE_BYTES : MAX_BYTES,
 ): Promise<{ readonly json: T; readonly text: string }> {
   const text = await readText(folder, file, limitBytes);
   const place = `${folder.name}/${file}`;

@@ -13,7 +13,7 @@ import {
 const CHUNK_BYTES = 1024 * 1024;
 
 /** Rows lie so many of their own lengths apart at most to be read together. */
-const MOST_BETWEEN = 4;
+const MAX_BETWEEN = 4;
 
 /** Reads bytes of what values lie in. */
 export type Read = (byteOffset: number, byteLength: number) => Promise<Uint8Array>;
@@ -65,7 +65,7 @@ export async function readStrided(
 
 /** How many rows are read at once: where little lies between them, as many as fit into a MiB. */
 function rowsTogether(rowBytes: number, strideBytes: number): number {
-  if (strideBytes < rowBytes || strideBytes > MOST_BETWEEN * rowBytes) return 1;
+  if (strideBytes < rowBytes || strideBytes > MAX_BETWEEN * rowBytes) return 1;
   return Math.max(1, Math.floor(CHUNK_BYTES / strideBytes));
 }
 

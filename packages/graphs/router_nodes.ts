@@ -27,7 +27,7 @@ export function routedNodes(
   block: Block,
   weights: Pick<BlockWeights, "vector">,
 ): RoutedValues {
-  const { softmaxOver, renormalised, leastSum, factor } = block.routing!;
+  const { softmaxOver, renormalised, minSum, factor } = block.routing!;
   const softmax = (values: string) => g.node("Softmax", [values], { axis: -1 });
   const isPlain = block.dimensions[0].groups === undefined && !haveWeight([block], CORRECTION);
   let made: string | undefined;
@@ -38,11 +38,11 @@ export function routedNodes(
   const of = (values: string) => g.node("GatherElements", [values, chosen], { axis: -1 });
   // Divided by their sum, shares of all are shares of those that are chosen.
   const alone = softmaxOver === "chosen" ||
-    softmaxOver === "all" && renormalised && leastSum === undefined;
+    softmaxOver === "all" && renormalised && minSum === undefined;
   let shares = alone ? softmax(of(scores)) : of(weighed());
   if (renormalised && !alone) {
     const sum = g.node("ReduceSum", [shares, g.int64([-1])], { keepdims: 1 });
-    const least = leastSum === undefined ? sum : g.node("Max", [sum, g.float32(leastSum)]);
+    const least = minSum === undefined ? sum : g.node("Max", [sum, g.float32(minSum)]);
     shares = g.node("Div", [shares, least]);
   }
   return { chosen, shares: factor === undefined ? shares : scaled(g, shares, factor) };

@@ -58,17 +58,17 @@ function weighed(scores: Float32Array, { softmaxOver }: Routing): Float64Array {
 function weightsOf(
   scores: Float32Array,
   chosen: readonly number[],
-  { softmaxOver, renormalised, leastSum = 0, factor = 1 }: Routing,
+  { softmaxOver, renormalised, minSum = 0, factor = 1 }: Routing,
 ): readonly number[] {
   const those = of(scores, chosen);
   // Divided by their sum, shares of all are shares of those that are chosen.
-  const alone = softmaxOver === "chosen" || renormalised && leastSum === 0;
+  const alone = softmaxOver === "chosen" || renormalised && minSum === 0;
   const gains = softmaxOver === null
     ? those.map(sigmoid)
     : alone
     ? [...softmax(those)]
     : of(softmax(scores), chosen);
-  const sum = renormalised ? Math.max(leastSum, gains.reduce((a, b) => a + b)) : 1;
+  const sum = renormalised ? Math.max(minSum, gains.reduce((a, b) => a + b)) : 1;
   return gains.map((gain) => factor * gain / sum);
 }
 

@@ -18,11 +18,11 @@ export function describeChanges(changes: Candidate): string {
     const units = changes.reduce((sum, { removed }) => sum + removed.length, 0);
     return `${unitWords(units, dimension)} of ${plural(layers.size, "layer")}`;
   }
-  return changes.length > MOST_NAMED ? counted(changes) : changes.map(changeWords).join(", ");
+  return changes.length > MAX_NAMED ? counted(changes) : changes.map(changeWords).join(", ");
 }
 
 /** Changes that are named one by one, at most. */
-const MOST_NAMED = 3;
+const MAX_NAMED = 3;
 
 /** So many changes that they are counted: "2 MLPs, 320 channels". */
 function counted(changes: Candidate): string {

@@ -6,7 +6,7 @@ import { openTokenizer } from "@lopper/tokenizers";
 /** Tokens of a sequence, where a model takes as many. */
 const SEQUENCE_TOKENS = 512;
 /** Tokens that are learnt from at most: a few for each input of a wide matrix. */
-const MOST_TOKENS = 16_384;
+const MAX_TOKENS = 16_384;
 
 /** Text whose activations say which errors of rounding count. */
 export interface RoundingText {
@@ -29,5 +29,5 @@ export async function roundingSet(
   const text = { samples, what: `calibration text ${name}`, beginning: true };
   const length = Math.min(SEQUENCE_TOKENS, architecture.maxPositions);
   const set = await calibrationSet(text, tokenizer, { length, bos: "each" });
-  return await beginning(set, MOST_TOKENS);
+  return await beginning(set, MAX_TOKENS);
 }

@@ -3,7 +3,7 @@ import type { ConfigReader } from "../config_reader.ts";
 import type { ExpertSettings } from "./family.ts";
 
 /** What the sum of weights counts at least, which is not 0 where all sigmoids are. */
-const LEAST_SUM = 1e-20;
+const MIN_SUM = 1e-20;
 
 /** What keys mean that a config does not have; one without has to be there. */
 export interface RouterDefaults {
@@ -34,7 +34,7 @@ export function deepseekExperts(config: ConfigReader, absent: RouterDefaults): E
       topK: config.count("num_experts_per_tok", absent.topK),
       softmaxOver: null,
       ...(config.boolean("norm_topk_prob", absent.renormalised) &&
-        { renormalised: true, leastSum: LEAST_SUM }),
+        { renormalised: true, minSum: MIN_SUM }),
       ...(factor !== 1 && { factor }),
       ...(topGroups < groups && { topGroups }),
     },

@@ -37,7 +37,7 @@ export const ernie45Moe: Family = {
           topK: config.count("num_experts_per_tok", 6),
           softmaxOver: "all",
           renormalised: true,
-          leastSum: config.positive("moe_norm_min", 1e-12),
+          minSum: config.positive("moe_norm_min", 1e-12),
         },
       },
     };

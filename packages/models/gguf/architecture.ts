@@ -37,7 +37,7 @@ export interface GgufArchitecture {
    * How its mixtures of experts weight those that are chosen, but for their number and for what
    * keys of its own say.
    */
-  readonly routing?: Omit<Routing, "topK" | "leastSum">;
+  readonly routing?: Omit<Routing, "topK" | "minSum">;
   /** How gate and up of its experts go together where that is not by a product alone. */
   readonly gating?: Gating;
   /** It rotates the first channels of a head only, as many as the file says. */

@@ -17,7 +17,7 @@ const FULL_AUDIT_STEPS = 16;
  * Of more candidates, as where kinds compete in a model of many layers, scoring everyone again was
  * a third of the work of a search, and what it found was no better.
  */
-const MOST_FULLY_AUDITED = 64;
+const MAX_FULLY_AUDITED = 64;
 
 /**
  * What has changed in a candidate's loss increase since it was scored is known from few sequences,
@@ -41,7 +41,7 @@ export class FullAudits {
 
   /** Whether this step scores everyone again; the next ones then have time. */
   isDue({ number, scores }: RaceStep): boolean {
-    if (scores.candidates.length > MOST_FULLY_AUDITED) return false;
+    if (scores.candidates.length > MAX_FULLY_AUDITED) return false;
     if (number - this.#last < FULL_AUDIT_STEPS) return false;
     this.#last = number;
     return true;
