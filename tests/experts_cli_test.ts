@@ -97,12 +97,28 @@ test("each layer by itself where that is asked for, against blocks and heads; in
   assert.match(told, /experts +\d[\d.,]* ?[MK]? /);
   assert.match(told, /experts +of all layers, 1 of each at a time; or 6 channels of each expert/);
   assert.match(told, /8, each of 12/);
+  assert.match(told, /on cuda and webgpu, weights do not stay on the device, .* beside it\n/);
+  assert.doesNotMatch(await doneHere(["inspect"]), /on cuda/);
   const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "8"];
   await doneHere([...args, "--experts-by-layer", "--recover", "none", "--out", `${folder}/p`]);
   const record = await readJson(`${folder}/p/run.json`);
   assert.ok(record.ratio >= 8);
   const kinds = record.rankings.map(({ dimension }: { dimension: string }) => dimension);
   assert.deepEqual(kinds, ["experts", "kvGroups", "channels"]);
+});
+
+test("a dry run says what of a mixture can go, and nothing that has no share", async (folder) => {
+  const model = await writeMixture(`${folder}/m`);
+  const args = ["prune", model, ...await texts(folder), ...QUICK, "--ratio", "6", "--dry-run"];
+  const told = await doneHere(args);
+  assert.match(told, /^ {2}blocks, experts, their channels and heads up to 6\.00 % of the param/m);
+  assert.match(
+    told,
+    /^ {2}groups of 1 expert, 6 channels of each expert, head groups of 32 query/m,
+  );
+  const alone = await doneHere([...args, "--preset", "experts"]);
+  assert.match(alone, /^ {2}experts up to 6\.00 %/m);
+  assert.doesNotMatch(alone, /(blocks|heads) up to/);
 });
 
 test("channels of each expert go, its own ones, as many in every layer", async (folder) => {

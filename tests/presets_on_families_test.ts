@@ -135,3 +135,25 @@ Deno.test({
     await backend[Symbol.asyncDispose]();
   },
 });
+
+Deno.test({
+  name: "a mixture is pruned alike where a device keeps weights from run to run",
+  sanitizeOps: false,
+  sanitizeResources: false,
+  async fn() {
+    const backend = await openTinyEngine("cpu");
+    using tokenizers = new Tokenizers();
+    const keeping: Backend = {
+      compile: (onnx, weights) => backend.compile(onnx, weights),
+      description: { ...backend.description, residentWeights: true },
+      [Symbol.asyncDispose]: () => Promise.resolve(),
+    };
+    const [usual, there] = [
+      await pruned("qwen3_moe", "experts", { backend, tokenizers }),
+      await pruned("qwen3_moe", "experts", { backend: keeping, tokenizers }),
+    ];
+    assert.deepEqual(there.record.layers, usual.record.layers);
+    assert.deepEqual(there.record.perplexity, usual.record.perplexity);
+    await backend[Symbol.asyncDispose]();
+  },
+});

@@ -1,5 +1,5 @@
-import { countParameters, denseShape, hasExperts } from "@lopper/core";
-import { ResidentDecoder } from "@lopper/runtime";
+import { countParameters, denseShape } from "@lopper/core";
+import { canReside, ResidentDecoder } from "@lopper/runtime";
 import { tokensAround } from "@lopper/tokenizers";
 import { evaluateTask, prepareTask, questionsDigest } from "./evaluate_task.ts";
 import {
@@ -65,7 +65,7 @@ async function measureTexts(
   if (texts.length === 0) return [];
   const { decoder, backend } = open;
   const shape = denseShape(decoder.blocks);
-  await using resident = backend.description.residentWeights && !hasExperts(decoder.architecture)
+  await using resident = backend.description.residentWeights && canReside(decoder.architecture)
     ? new ResidentDecoder(backend, decoder.weights)
     : null;
   const scorer: SequenceScorer = resident

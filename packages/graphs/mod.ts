@@ -1,6 +1,6 @@
 export type { AttentionOp, FedAttention } from "./attention/fed_options.ts";
 export { MASKED } from "./attention/masks.ts";
-export { operatorLacks } from "./attention/operator_lacks.ts";
+export { operatorLacks, residentOperatorLacks } from "./attention/operator_lacks.ts";
 export { blockGraph, blockGraphKey } from "./block_graph.ts";
 export { blockInputGraph, inputNorms } from "./block_input_graph.ts";
 export { cachedDecoder, type DecoderWeight, type RotaryAngles } from "./cached_decoder.ts";

@@ -11,7 +11,7 @@ import {
 import type { AttentionOp } from "./attention/fed_options.ts";
 import { attendByHead } from "./attention/heads.ts";
 import { type AttentionSizes, causalMask, tokenDistances } from "./attention/masks.ts";
-import { operatorLacks } from "./attention/operator_lacks.ts";
+import { residentOperatorLacks } from "./attention/operator_lacks.ts";
 import {
   type AmongTokens,
   once,
@@ -187,7 +187,7 @@ function attention(
   return (branch, block) => {
     const attention = block.attention!;
     const { rope, window } = attention;
-    const takes = op !== "plain" && operatorLacks(op, block) === null && attention.softCap === null;
+    const takes = op !== "plain" && residentOperatorLacks(op, block) === null;
     const own = takes
       ? onnxAttention(branch, block, {
         byHead,

@@ -48,7 +48,7 @@ function sharesTaken({ architecture }: Model, policy: SearchPolicy): readonly st
     candidates(dense, bound).length === 0;
   const others = new Set(stages.filter((s) => s.takesOver && !isEmpty(s)).map(({ name }) => name));
   if (others.size === 0) return [];
-  const taker = [...others].map(stageLabel).join(" and ");
+  const taker = [...others].map((name) => stageLabel(name)).join(" and ");
   const found = stages.flatMap((stage, i) => {
     const share = stage.bound - (stages[i - 1]?.bound ?? 0);
     return !stage.takesOver && share > 0 && isEmpty(stage)

@@ -20,7 +20,7 @@ import {
   SuffixScorer,
 } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { Decoder, ResidentDecoder } from "@lopper/runtime";
+import { canReside, Decoder, ResidentDecoder } from "@lopper/runtime";
 import {
   ByTable,
   competition,
@@ -121,8 +121,7 @@ export function groupSizes(
 /** What candidates run on: the decoder, or a copy on its backend's device. */
 export function searchingOn(decoder: Decoder): Decoder | ResidentDecoder {
   const { backend, architecture } = decoder;
-  // Which experts tokens go to is found out beside the device.
-  return backend.description.residentWeights && !hasExperts(architecture)
+  return backend.description.residentWeights && canReside(architecture)
     ? new ResidentDecoder(backend, decoder.weights)
     : decoder;
 }

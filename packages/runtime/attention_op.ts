@@ -1,6 +1,6 @@
 import { ATTENTION_OPS, type BackendDescription } from "@lopper/backends";
 import type { Architecture, Block } from "@lopper/core";
-import { type AttentionOp, operatorLacks } from "@lopper/graphs";
+import { type AttentionOp, operatorLacks, residentOperatorLacks } from "@lopper/graphs";
 
 /**
  * Queries of a chunk of GroupQueryAttention: 9 heads over 2048 tokens were fastest with 256 (of 128
@@ -28,30 +28,44 @@ export function attentionOpFor(
   return ops.find((op) => operatorLacks(op, block) === null) ?? "plain";
 }
 
+/** What the fastest operator of each backend lacks to compute a block; that of `webgpu` nothing. */
+const LACKS = {
+  cpu: operatorLacks,
+  wasm: operatorLacks,
+  cuda: residentOperatorLacks,
+} as const satisfies Partial<Record<keyof typeof ATTENTION_OPS, typeof operatorLacks>>;
+
 /**
  * Which layers of a model do without the fastest operator of a backend, and why: a short sentence
- * for each backend and reason.
+ * for each reason and the backends that share it.
  */
 export function slowerAttention({ blocks }: Pick<Architecture, "blocks">): readonly string[] {
   const attended = blocks.filter(({ attention }) => attention);
-  return (["cpu", "wasm"] as const).flatMap((name) => {
-    const layers = new Map<string, number>();
-    for (const block of attended) {
-      const lacks = operatorLacks(ATTENTION_OPS[name], block);
-      if (lacks === null) continue;
-      const growth = block.attention!.queryGrowth;
-      const short = growth ? attentionOpFor(block, { attentionOp: ATTENTION_OPS[name] }, 1) : null;
-      const when = short === ATTENTION_OPS[name]
-        ? ` in texts of more than ${growth!.length} tokens`
-        : "";
-      const key = `${when} by slower operators: the fastest one does not compute ${lacks}`;
-      layers.set(key, (layers.get(key) ?? 0) + 1);
+  const backends = new Map<string, string[]>();
+  for (const name of Object.keys(LACKS) as (keyof typeof LACKS)[]) {
+    for (const how of slowerOn(name, attended)) {
+      backends.set(how, [...backends.get(how) ?? [], name]);
     }
-    return [...layers].map(([how, count]) => {
-      const some = count === 1 ? "1 layer attends" : `${count} layers attend`;
-      const what = count === attended.length ? "all layers attend" : some;
-      return `on ${name}, ${what}${how}`;
-    });
+  }
+  return [...backends].map(([how, names]) => `on ${names.join(" and ")}, ${how}`);
+}
+
+/** How layers attend on a backend that do without its fastest operator. */
+function slowerOn(name: keyof typeof LACKS, attended: readonly Block[]): readonly string[] {
+  const attentionOp = ATTENTION_OPS[name];
+  const layers = new Map<string, number>();
+  for (const block of attended) {
+    const lacks = LACKS[name](attentionOp, block);
+    if (lacks === null) continue;
+    const growth = block.attention!.queryGrowth;
+    const short = growth ? attentionOpFor(block, { attentionOp }, 1) : null;
+    const when = short === attentionOp ? ` in texts of more than ${growth!.length} tokens` : "";
+    const key = `${when} by slower operators: the fastest one does not compute ${lacks}`;
+    layers.set(key, (layers.get(key) ?? 0) + 1);
+  }
+  return [...layers].map(([how, count]) => {
+    const some = count === 1 ? "1 layer attends" : `${count} layers attend`;
+    return `${count === attended.length ? "all layers attend" : some}${how}`;
   });
 }
 

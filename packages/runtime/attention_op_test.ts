@@ -36,7 +36,11 @@ Deno.test("attention operators: the fastest one that has all of a block", () => 
 Deno.test("attention operators: what does without the fastest is said in a line", () => {
   assert.deepEqual(slowerAttention(architectureOf("a window of 4")), []);
   assert.deepEqual(slowerAttention(architectureOf("sinks")), [
-    "on wasm, 1 layer attends by slower operators: the fastest one does not compute attention sinks",
+    "on wasm and cuda, 1 layer attends by slower operators: the fastest one does not compute " +
+    "attention sinks",
+  ]);
+  assert.deepEqual(slowerAttention(architectureOf("capped scores")), [
+    "on cuda, all layers attend by slower operators: the fastest one does not compute capped scores",
   ]);
   const { blocks: [block, mlp], ...rest } = architectureOf("a small part rotated");
   assert.deepEqual(slowerAttention({ ...rest, blocks: [block, mlp] as readonly Block[] }), [

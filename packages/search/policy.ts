@@ -18,8 +18,9 @@ const OTHER_STAGES: Readonly<Record<string, string>> = {
   all: "blocks, MLP channels and heads",
 };
 
-/** What a stage removes, in words. */
-export function stageLabel(name: string): string {
+/** What a stage removes of a model, in words: of all kinds, one with experts loses others. */
+export function stageLabel(name: string, withExperts = false): string {
+  if (name === "all" && withExperts) return "blocks, experts, their channels and heads";
   return OTHER_STAGES[name] ?? DIMENSIONS.find((one) => one.name === name)?.label ?? name;
 }
 

@@ -9,7 +9,7 @@ import { DEMO_MLP_GROUPS } from "@lopper/demo-model";
 import { digestForm, type LayerSizes, type Model, modelDigest } from "@lopper/models";
 import { HUB, on, type OptionTable, type OptionValues, OUTPUT } from "@lopper/options";
 import { groupSizes, SETTINGS } from "@lopper/run";
-import { slowerAttention } from "@lopper/runtime";
+import { slowerAttention, slowerOnDevices } from "@lopper/runtime";
 import {
   defaultExpertGroup,
   defaultMlpGroup,
@@ -67,7 +67,11 @@ export function inspectCommand(
         parameters: parametersOf(model.architecture),
         bytes: model.weightBytes,
         quantised: model.stored.quantised,
-        notes: [...model.notes, ...slowerAttention(model.architecture)],
+        notes: [
+          ...model.notes,
+          ...slowerAttention(model.architecture),
+          ...slowerOnDevices(model.architecture),
+        ],
         dtypes: dtypes(model.weights.map(({ tensor }) => tensor)),
         architecture: { ...digestForm(model), eosTokenIds: model.architecture.eosTokenIds },
         prunable: prunable(

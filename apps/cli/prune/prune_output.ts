@@ -10,6 +10,7 @@ import {
   formatPerplexity,
   formatRatio,
   formatSeconds,
+  hasExperts,
   plural,
 } from "@lopper/core";
 import { criterionOf, PUBLISHED_RANKING, type Sequences, tokenCount } from "@lopper/importance";
@@ -29,6 +30,7 @@ import {
   largestReachableRatio,
   MAX_SWAPS,
   searchModelOf,
+  type SearchPolicy,
   stageLabel,
   type SwapPhase,
   unitsLabel,
@@ -180,6 +182,28 @@ function describeStop({ limit, on, increase, ratio }: EarlyStop): string {
   } %, would raise perplexity on the ${on} text ${rise}, and ${limit} % is allowed`;
 }
 
+/** How far each stage goes; one without a share is left out. */
+function stagesOf(
+  stages: SearchPolicy["stages"],
+  of: string,
+  withExperts: boolean,
+): readonly string[] {
+  // Bounds count what went before.
+  const before = (i: number) => stages[i - 1]?.bound ?? 0;
+  const there = stages.filter(({ bound, takesOver }, i) => !takesOver && bound > before(i));
+  return there.map(({ name, bound }) =>
+    `  ${stageLabel(name, withExperts)} up to ${bound.toFixed(2)} % of ${of}`
+  );
+}
+
+/** What goes at a time. */
+function groupsOf({ mlpGroup, attentionGroup, expertGroup }: Rehearsal["flags"]): string {
+  const mlp = expertGroup === null
+    ? `MLP groups of ${mlpGroup} channels`
+    : `groups of ${plural(expertGroup, "expert")}, ${mlpGroup} channels of each expert`;
+  return `${mlp}, head groups of ${attentionGroup} query channels`;
+}
+
 export function describeDryRun(
   architecture: Architecture,
   { flags, dry, decision, policy }: Rehearsal,
@@ -187,10 +211,7 @@ export function describeDryRun(
 ): string {
   const lines = ["dry run: nothing is written"];
   const of = flags.targetLatency === null ? "the parameters" : "the time of a token";
-  for (const { name, bound, takesOver } of policy?.stages ?? []) {
-    if (takesOver) continue;
-    lines.push(`  ${stageLabel(name)} up to ${bound.toFixed(2)} % of ${of}`);
-  }
+  lines.push(...stagesOf(policy?.stages ?? [], of, hasExperts(architecture)));
   if (policy) {
     const reachable = largestReachableRatio(searchModelOf(architecture), policy);
     lines.push(`  ${formatRatio(reachable)} of ${of} is the most that can go with these settings`);
@@ -204,7 +225,7 @@ export function describeDryRun(
   }
   if (dry) {
     lines.push(
-      `  MLP groups of ${flags.mlpGroup} channels, head groups of ${flags.attentionGroup} query channels`,
+      `  ${groupsOf(flags)}`,
       `  about ${dry.steps} steps, ${formatCount(dry.candidates)} candidates, ${
         formatCount(dry.blockTokens)
       } block-tokens, ${formatSeconds(dry.seconds)} on this machine`,

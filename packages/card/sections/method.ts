@@ -1,5 +1,6 @@
 import { plural } from "@lopper/core";
 import type { CardFacts, CardMethod } from "../facts.ts";
+import { mlpHeading } from "../layers.ts";
 import { codeBlock, plainText } from "../markdown.ts";
 
 const CITATION = [
@@ -12,11 +13,11 @@ const CITATION = [
 ];
 
 /** How it was made, and after whom. */
-export function methodSection({ method, texts: { calibration } }: CardFacts): string {
+export function methodSection({ method, layers, texts: { calibration } }: CardFacts): string {
   const { samples, tokens, seed, name } = calibration;
   return `## How it was made
 
-${found(method)} ${refitted(method)}
+${found(method, mlpHeading(layers.dense))} ${refitted(method)}
 
 Calibration: ${plural(samples, "sample")} of ${
     plural(tokens, "token")
@@ -27,11 +28,12 @@ The search follows MultiPruner ([arXiv:2501.09949](https://arxiv.org/abs/2501.09
 ${codeBlock("bibtex", CITATION)}`;
 }
 
-function found({ steps, criterion, uniform }: CardMethod): string {
+/** @param units what MLPs lose, in words. */
+function found({ steps, criterion, uniform }: CardMethod, units: string): string {
   if (steps === null) return "A plan that was made before says what stays.";
   return `In ${
     plural(steps, "step")
-  }, the search took what costs the model least: attention and MLP blocks, MLP channels, ` +
+  }, the search took what costs the model least: attention and MLP blocks, ${units}, ` +
     `and attention heads with the keys and values that they share. On the calibration text, candidates were judged by ${
       plainText(criterion)
     }.${uniform ? " All layers were kept alike." : ""}`;

@@ -23,6 +23,12 @@ export function operatorLacks(op: AttentionOp, block: Block): string | null {
   return block.attention!.queryGrowth ? "queries that grow" : null;
 }
 
+/** The same where weights are resident: ONNX's Attention caps scores on no GPU. */
+export function residentOperatorLacks(op: AttentionOp, block: Block): string | null {
+  const capped = op !== "plain" && block.attention!.softCap !== null;
+  return operatorLacks(op, block) ?? (capped ? "capped scores" : null);
+}
+
 function rotatedIn({ rope }: Attention, headDim: number): number {
   return rope ? rotatedChannels(rope, headDim) : 0;
 }
