@@ -22,7 +22,7 @@ import {
   stateAfter,
   StepScores,
 } from "@lopper/search";
-import { readJournal } from "../apps/cli/folder/read_journal.ts";
+import { readJournal } from "../apps/cli/shared/folder/read_journal.ts";
 import { named, type SearchCase } from "./bench_search.ts";
 import { median, printTable, save } from "./harness.ts";
 

@@ -2,9 +2,9 @@
  * Holds the layering of the workspace (CONTRIBUTING.md): a package imports only from packages
  * before it, no relative import leaves its package, the search runs no model, no files import one
  * another in a circle (types count, too), only two modules touch `Deno.*`, files are opened in one
- * place, one module knows how the program is started, faces name what they give, few files know
- * what blocks there are, and only two modules of apps/ print, which take out what a terminal would
- * obey.
+ * place, one module knows how the program is started, commands share a folder and know nothing of
+ * one another, faces name what they give, few files know what blocks there are, and only two
+ * modules of apps/ print, which take out what a terminal would obey.
  *
  * Usage: deno run --allow-read scripts/check_layers.ts [ROOT]
  */
@@ -71,11 +71,15 @@ const MAX_KNOWING = 9;
 const FACE = /^packages\/[^/]+\/(?:testing\/)?mod\.ts$/;
 
 /** The places that print: those modules, and tests. */
-const PRINTERS = /^apps\/cli\/terminal\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\//;
+const PRINTERS =
+  /^apps\/cli\/shared\/terminal\/(terminal|progress_bar)\.ts$|_test\.ts$|\/testing\//;
 const PRINTS = /\bconsole\.|process\.std(out|err)\.(write|fd)|\bstdout\.write|"cli-progress"/;
 
 /** Who knows how a user starts the program: a checkout by its tasks, a release by its name. */
 const NAMED_IN = "apps/cli/called_as.ts";
+
+/** The folder of `apps/cli` for what its commands share; each other one is a command. */
+const SHARED = "shared";
 
 /**
  * The engine that keeps telemetry unless it is told not to before it loads, and the only place that
@@ -139,11 +143,20 @@ function importFaults(file: string, line: string): readonly string[] {
     const target = /^@lopper\/([^/]+)/.exec(specifier)?.[1];
     if (target !== undefined) return packageFaults(file, specifier, target);
     const inside = targetOf(file, specifier);
+    if (inside !== null && isOfOther(file, inside)) {
+      return "commands do not import one another, nor does what they share; apps/cli/shared has that";
+    }
     const folder = file.split("/").slice(0, 2).join("/");
     if (inside === null || inside.startsWith(folder + "/")) return [];
     const isFixture = file.endsWith("_test.ts") && inside.startsWith("tests/");
     return isFixture ? [] : `relative import ${specifier} leaves the package`;
   });
+}
+
+/** Whether a file of a command, or of what commands share, imports one of another command. */
+function isOfOther(file: string, target: string): boolean {
+  const [own, other] = [file, target].map((path) => /^apps\/cli\/([^/]+)\//.exec(path)?.[1]);
+  return own !== undefined && other !== undefined && other !== own && other !== SHARED;
 }
 
 /** What is wrong with the import of a package of the workspace. */
@@ -167,7 +180,7 @@ function wordFaults(file: string, line: string): readonly string[] {
   const faults: string[] = [];
   if (FACE.test(file) && /^export \*/.test(line)) faults.push("a face names what it gives");
   if (!PRINTERS.test(file) && PRINTS.test(line)) {
-    faults.push("prints; only apps/cli/terminal/terminal.ts does");
+    faults.push("prints; only apps/cli/shared/terminal/terminal.ts does");
   }
   if (file !== NAMED_IN && !TEST.test(file) && /\bdeno task\b/.test(line)) {
     faults.push(`names a task, which a release does not have; commandLine of ${NAMED_IN} does`);

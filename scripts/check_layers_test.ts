@@ -62,6 +62,18 @@ Deno.test("layers: leaving the package by a relative path is found", () => {
   assert.equal(problems("packages/core/a.ts", 'import "../search/mod.ts";').length, 1);
 });
 
+Deno.test("layers: commands share a folder, and know nothing of one another", () => {
+  const found = (file: string, specifier: string) =>
+    problems(`apps/cli/${file}`, `import "${specifier}";\n`).length;
+  assert.equal(found("prune/a.ts", "../report/b.ts"), 1);
+  assert.equal(found("shared/inputs/a.ts", "../../prune/b.ts"), 1);
+  assert.equal(found("prune/a.ts", "../shared/inputs/b.ts"), 0);
+  assert.equal(found("prune/a.ts", "./b.ts"), 0);
+  assert.equal(found("shared/inputs/a.ts", "../terminal/b.ts"), 0);
+  assert.equal(found("shared/inputs/a.ts", "../../build.ts"), 0);
+  assert.equal(found("main.ts", "./prune/a.ts"), 0);
+});
+
 Deno.test("layers: fakes are for tests", () => {
   const source = 'import { tinyGguf } from "@lopper/models/testing";\n';
   for (const file of ["packages/run/a_test.ts", "packages/run/testing/a.ts"]) {
@@ -119,7 +131,7 @@ Deno.test("layers: what reaches the terminal goes through one module", () => {
   ];
   for (const line of printing) {
     assert.equal(problems("apps/cli/a.ts", line).length, 1, line);
-    assert.deepEqual(problems("apps/cli/terminal/terminal.ts", line), []);
+    assert.deepEqual(problems("apps/cli/shared/terminal/terminal.ts", line), []);
     assert.deepEqual(problems("apps/cli/a_test.ts", line), []);
   }
   assert.deepEqual(problems("apps/cli/a.ts", "process.stderr.isTTY;"), []);

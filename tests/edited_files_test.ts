@@ -8,9 +8,9 @@ import { join } from "node:path";
 import { isDeepStrictEqual } from "node:util";
 import fc from "fast-check";
 import { decisionFromFile } from "../apps/cli/prune/decide.ts";
-import { readReportRun } from "../apps/cli/report/report_files.ts";
-import { readSettings } from "../apps/cli/folder/run_files.ts";
-import { RunFolder } from "../apps/cli/folder/run_folder.ts";
+import { readReportRun } from "../apps/cli/shared/reporting/report_files.ts";
+import { readSettings } from "../apps/cli/shared/folder/run_files.ts";
+import { RunFolder } from "../apps/cli/shared/folder/run_folder.ts";
 import { journalHead } from "@lopper/run";
 import {
   type Edit,

@@ -5,7 +5,7 @@ import { inTemporaryFolder, QUICK, startLopper } from "./support/cli.ts";
 const test = (name: string, body: (folder: string) => Promise<void>) =>
   Deno.test(`interruption: ${name}`, () => inTemporaryFolder(body));
 
-const BUSY = fileURLToPath(new URL("../apps/cli/testing/busy.ts", import.meta.url));
+const BUSY = fileURLToPath(new URL("../apps/cli/shared/testing/busy.ts", import.meta.url));
 
 /** Starts a program that computes and hears nothing. */
 function startBusy(cwd: string): Deno.ChildProcess {

@@ -7,7 +7,7 @@ import { evaluateCommand } from "../apps/cli/evaluate/evaluate.ts";
 import { exportCommand } from "../apps/cli/export/export.ts";
 import { pruneCommand } from "../apps/cli/prune/prune.ts";
 import { reportCommand } from "../apps/cli/report/report.ts";
-import { RunFolder } from "../apps/cli/folder/run_folder.ts";
+import { RunFolder } from "../apps/cli/shared/folder/run_folder.ts";
 import { inTemporaryFolder } from "./support/cli.ts";
 import { Random, tinyModel } from "./support/tiny_models.ts";
 import { withTokenizer } from "./support/with_tokenizer.ts";

@@ -58,7 +58,7 @@ Deno.test("permissions: a task asks for its help with no more than it has", asyn
 });
 
 Deno.test("permissions: what a command does not need is given back", async () => {
-  const script = new URL("apps/cli/testing/kept_permissions.ts", ROOT);
+  const script = new URL("apps/cli/shared/testing/kept_permissions.ts", ROOT);
   /** What is left when a command begins, and when its models are there. */
   const states = async (...words: readonly string[]) => {
     const args = ["run", "--quiet", "--no-prompt", "--allow-all", fileURLToPath(script), ...words];

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { tinyRun } from "@lopper/report/testing";
-import { runCommands } from "../apps/cli/report/run_commands.ts";
+import { runCommands } from "../apps/cli/shared/reporting/run_commands.ts";
 
 // Whether they make the same run is asked in tests/interop/report_commands_test.ts.
 

@@ -4,8 +4,8 @@ import { modelDigest } from "@lopper/models";
 import { tinyGguf } from "@lopper/models/testing";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { openLocated, TOLD } from "../apps/cli/inputs/open_model.ts";
-import { checkUnchanged } from "../apps/cli/inputs/source_check.ts";
+import { openLocated, TOLD } from "../apps/cli/shared/inputs/open_model.ts";
+import { checkUnchanged } from "../apps/cli/shared/inputs/source_check.ts";
 
 const MODEL = fileURLToPath(new URL("./fixtures/families/qwen2", import.meta.url));
 

@@ -1,6 +1,6 @@
 import type { Command } from "commander";
 import { isCount } from "./prune/open_queue.ts";
-import { isOnHub } from "./inputs/locate_models.ts";
+import { isOnHub } from "./shared/inputs/locate_models.ts";
 import {
   ALL_PERMISSIONS,
   keepOnly,

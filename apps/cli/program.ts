@@ -4,15 +4,15 @@ import { compareCommand } from "./compare/compare.ts";
 import { evaluateCommand } from "./evaluate/evaluate.ts";
 import { exportCommand } from "./export/export.ts";
 import { generateCommand } from "./generate/generate.ts";
-import { modelLocator } from "./inputs/locate_models.ts";
+import { modelLocator } from "./shared/inputs/locate_models.ts";
 import { inspectCommand } from "./inspect/inspect.ts";
 import { measureSpeedCommand } from "./compare/measure_speed.ts";
 import { pruneCommand } from "./prune/prune.ts";
 import { pushCommand } from "./push/push.ts";
 import { reportCommand } from "./report/report.ts";
 import { workerCommand } from "./worker/worker_command.ts";
-import { UNINTERRUPTED } from "./terminal/interrupt.ts";
-import { print, tellLines } from "./terminal/terminal.ts";
+import { UNINTERRUPTED } from "./shared/terminal/interrupt.ts";
+import { print, tellLines } from "./shared/terminal/terminal.ts";
 
 /**
  * All commands with their options. A wrong call is a `CommanderError`.

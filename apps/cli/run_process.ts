@@ -3,13 +3,13 @@ import { CommanderError } from "commander";
 import process from "node:process";
 import { inspect } from "node:util";
 import { heldPermissions } from "./held_permissions.ts";
-import { modelLocator } from "./inputs/locate_models.ts";
-import { findNativeEngine } from "./inputs/native_engine.ts";
-import { InterruptError, listenForInterruption } from "./terminal/interrupt.ts";
+import { modelLocator } from "./shared/inputs/locate_models.ts";
+import { findNativeEngine } from "./shared/inputs/native_engine.ts";
+import { InterruptError, listenForInterruption } from "./shared/terminal/interrupt.ts";
 import { PERMISSIONS } from "./permissions.ts";
 import { lopperProgram } from "./program.ts";
-import { systemSentence } from "./terminal/system_error.ts";
-import { tell, tellLines } from "./terminal/terminal.ts";
+import { systemSentence } from "./shared/terminal/system_error.ts";
+import { tell, tellLines } from "./shared/terminal/terminal.ts";
 
 /**
  * Runs the command that the process was started with, and ends the process with its code: 0 done,

@@ -3,7 +3,7 @@
  */
 import { sideWork, sumOfCosts } from "@lopper/search";
 import { basename } from "node:path";
-import { readJournal } from "../../apps/cli/folder/read_journal.ts";
+import { readJournal } from "../../apps/cli/shared/folder/read_journal.ts";
 import { exists, lopper } from "../harness.ts";
 import type { QualityCase } from "./case.ts";
 import { keepPlan, writeKeptPlan } from "./kept_plans.ts";

@@ -13,12 +13,12 @@ import {
   perplexityRatio,
 } from "@lopper/evaluation";
 import { basename } from "node:path";
-import { modelLocator } from "../../apps/cli/inputs/locate_models.ts";
-import { EvaluationLog } from "../../apps/cli/measuring/evaluation_log.ts";
-import { readUserMeasures } from "../../apps/cli/measuring/evaluation_options.ts";
-import { openMeasured } from "../../apps/cli/measuring/open_measured.ts";
-import { UNINTERRUPTED } from "../../apps/cli/terminal/interrupt.ts";
-import { openReporter } from "../../apps/cli/terminal/reporter.ts";
+import { modelLocator } from "../../apps/cli/shared/inputs/locate_models.ts";
+import { EvaluationLog } from "../../apps/cli/shared/measuring/evaluation_log.ts";
+import { readUserMeasures } from "../../apps/cli/shared/measuring/evaluation_options.ts";
+import { openMeasured } from "../../apps/cli/shared/measuring/open_measured.ts";
+import { UNINTERRUPTED } from "../../apps/cli/shared/terminal/interrupt.ts";
+import { openReporter } from "../../apps/cli/shared/terminal/reporter.ts";
 
 /** What `lopper evaluate` finds of a model, in few words, and what paired comparisons need. */
 export interface Scores {

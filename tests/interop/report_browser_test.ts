@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import type { Page } from "puppeteer-core";
 import { overlayReport, type ReportRun, runReport } from "@lopper/report";
 import { SCORES, tinyRun } from "@lopper/report/testing";
-import { readReportRun } from "../../apps/cli/report/report_files.ts";
+import { readReportRun } from "../../apps/cli/shared/reporting/report_files.ts";
 import { inTemporaryFolder, QUICK, runLopper } from "../support/cli.ts";
 import { PATIENCE, withBrowser } from "../support/browser.ts";
 

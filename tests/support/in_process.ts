@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import process from "node:process";
-import { calledFrom } from "../../apps/cli/inputs/paths.ts";
+import { calledFrom } from "../../apps/cli/shared/inputs/paths.ts";
 import { lopperProgram } from "../../apps/cli/program.ts";
 import { tellError } from "../../apps/cli/run_process.ts";
 import { type CommandResult, NO_HUB, oneThread } from "./cli.ts";

@@ -5,7 +5,7 @@ import { FileFolder } from "@lopper/files";
 import { openModel } from "@lopper/models";
 import { uniformFloat64 } from "pure-rand/distribution/uniformFloat64";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
-import { readJournal } from "../../apps/cli/folder/read_journal.ts";
+import { readJournal } from "../../apps/cli/shared/folder/read_journal.ts";
 import { readPage, tableOf } from "@lopper/report/testing";
 import { startLopper } from "./cli.ts";
 

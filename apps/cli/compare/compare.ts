@@ -17,24 +17,24 @@ import {
   type Comparison,
   type ModelFindings,
 } from "./comparison.ts";
-import { COMPARISON } from "../measuring/comparison_file.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
+import { COMPARISON } from "../shared/measuring/comparison_file.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { OWN_TASKS_HELP, readUserMeasures } from "../shared/measuring/evaluation_options.ts";
 import { logitsMemory, passageLogits } from "./held_out_logits.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
 import { type ModelSpeed, modelSpeed } from "./model_speed.ts";
-import { checkModels, openMeasured } from "../measuring/open_measured.ts";
+import { checkModels, openMeasured } from "../shared/measuring/open_measured.ts";
 import {
   type LocatedModel,
   type LocateModels,
   modelLocator,
   MODELS_HELP,
-} from "../inputs/locate_models.ts";
-import { openLocated, TOLD } from "../inputs/open_model.ts";
-import { openReporter, type Reporter } from "../terminal/reporter.ts";
-import { ScoresFolder } from "../measuring/scores_folder.ts";
-import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
-import { readWholeText } from "../inputs/text_files.ts";
+} from "../shared/inputs/locate_models.ts";
+import { openLocated, TOLD } from "../shared/inputs/open_model.ts";
+import { openReporter, type Reporter } from "../shared/terminal/reporter.ts";
+import { ScoresFolder } from "../shared/measuring/scores_folder.ts";
+import { SAME_COMMAND, withWayOn } from "../shared/terminal/way_on.ts";
+import { readWholeText } from "../shared/inputs/text_files.ts";
 
 /**
  * Tokens of the prompt whose speed is measured, if the models take so many, and tokens after it.

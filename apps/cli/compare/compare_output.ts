@@ -1,8 +1,8 @@
 import { formatBytes, formatChange, formatCount, formatPerplexity, plural } from "@lopper/core";
 import type { Estimate, MetricName } from "@lopper/evaluation";
 import type { AgainstFirst, ComparedModel, Comparison } from "./comparison.ts";
-import { formatMetric, notes } from "../measuring/evaluation_output.ts";
-import { table } from "../terminal/format.ts";
+import { formatMetric, notes } from "../shared/measuring/evaluation_output.ts";
+import { table } from "../shared/terminal/format.ts";
 
 type Row = readonly string[];
 

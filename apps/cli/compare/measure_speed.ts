@@ -4,14 +4,14 @@ import { MEMORY, type OptionTable, type OptionValues, wholeNumber } from "@loppe
 import { weightRoom } from "@lopper/run";
 import { Decoder, LaidOutWeights, measureSpeed } from "@lopper/runtime";
 import { Command } from "commander";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { budgetNow } from "../inputs/memory_budget.ts";
-import { openUserBackend } from "../inputs/open_backend.ts";
-import { modelLocator } from "../inputs/locate_models.ts";
-import { openLocated, TOLD } from "../inputs/open_model.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { budgetNow } from "../shared/inputs/memory_budget.ts";
+import { openUserBackend } from "../shared/inputs/open_backend.ts";
+import { modelLocator } from "../shared/inputs/locate_models.ts";
+import { openLocated, TOLD } from "../shared/inputs/open_model.ts";
 import { peakResidentBytes } from "./peak_memory.ts";
-import { openReporter } from "../terminal/reporter.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
 
 const SPEED_OPTIONS = {
   prompt: { form: wholeNumber(1), help: "tokens of the prompt", isNeeded: true },

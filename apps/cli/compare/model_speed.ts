@@ -1,6 +1,6 @@
 import { EvaluationError, median } from "@lopper/core";
 import { z } from "zod";
-import { DEMO, type LocatedModel } from "../inputs/locate_models.ts";
+import { DEMO, type LocatedModel } from "../shared/inputs/locate_models.ts";
 import { PERMISSIONS } from "../permissions.ts";
 import { startOwn } from "./own_process.ts";
 

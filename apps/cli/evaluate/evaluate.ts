@@ -6,15 +6,15 @@ import {
   type ModelEvaluation,
 } from "@lopper/evaluation";
 import { Command } from "commander";
-import { type LocateModels, modelLocator, MODELS_HELP } from "../inputs/locate_models.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { OWN_TASKS_HELP, readUserMeasures } from "../measuring/evaluation_options.ts";
-import { describeEvaluation } from "../measuring/evaluation_output.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { checkModels, openMeasured } from "../measuring/open_measured.ts";
-import { openReporter } from "../terminal/reporter.ts";
-import { ScoresFolder } from "../measuring/scores_folder.ts";
-import { SAME_COMMAND, withWayOn } from "../terminal/way_on.ts";
+import { type LocateModels, modelLocator, MODELS_HELP } from "../shared/inputs/locate_models.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { OWN_TASKS_HELP, readUserMeasures } from "../shared/measuring/evaluation_options.ts";
+import { describeEvaluation } from "../shared/measuring/evaluation_output.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { checkModels, openMeasured } from "../shared/measuring/open_measured.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
+import { ScoresFolder } from "../shared/measuring/scores_folder.ts";
+import { SAME_COMMAND, withWayOn } from "../shared/terminal/way_on.ts";
 
 export function evaluateCommand(
   interruption: Interruption = UNINTERRUPTED,

@@ -11,13 +11,13 @@ import {
 import { Decoder, generate, LaidOutWeights } from "@lopper/runtime";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import { Command } from "commander";
-import { addOptions } from "../inputs/commander_options.ts";
-import { openUserBackend } from "../inputs/open_backend.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
-import { openLocated } from "../inputs/open_model.ts";
-import { openReporter } from "../terminal/reporter.ts";
-import { printPiece, tell } from "../terminal/terminal.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { openUserBackend } from "../shared/inputs/open_backend.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../shared/inputs/locate_models.ts";
+import { openLocated } from "../shared/inputs/open_model.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
+import { printPiece, tell } from "../shared/terminal/terminal.ts";
 
 const GENERATE_OPTIONS = {
   maxTokens: { form: wholeNumber(1), help: "tokens to generate at most", without: 64 },

@@ -21,13 +21,13 @@ import {
   searchModelOf,
 } from "@lopper/search";
 import { Command } from "commander";
-import { describeQuantised, table } from "../terminal/format.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
-import { openLocated, TOLD } from "../inputs/open_model.ts";
-import { openReporter, type Reporter } from "../terminal/reporter.ts";
-import { print, printJson } from "../terminal/terminal.ts";
+import { describeQuantised, table } from "../shared/terminal/format.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../shared/inputs/locate_models.ts";
+import { openLocated, TOLD } from "../shared/inputs/open_model.ts";
+import { openReporter, type Reporter } from "../shared/terminal/reporter.ts";
+import { print, printJson } from "../shared/terminal/terminal.ts";
 
 const INSPECT_OPTIONS = {
   digest: {

@@ -3,8 +3,8 @@ import { isFolder } from "@lopper/files";
 import { checkFormatOptions } from "@lopper/exports";
 import { checkParts } from "@lopper/options";
 import { type GivenRunOptions, RUN_OPTIONS, type RunFlags, type RunRecord } from "@lopper/run";
-import { readRecord } from "../folder/run_files.ts";
-import type { RunFolder } from "../folder/run_folder.ts";
+import { readRecord } from "../shared/folder/run_files.ts";
+import type { RunFolder } from "../shared/folder/run_folder.ts";
 
 /** @throws {UsageError} when options contradict each other, whatever the run. */
 export function checkTogether(options: GivenRunOptions) {

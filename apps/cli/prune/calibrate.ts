@@ -13,9 +13,9 @@ import {
   textNeeds,
 } from "@lopper/run";
 import { fileURLToPath } from "node:url";
-import { filesOfText } from "../inputs/named_texts.ts";
-import { type OnNote, readSamples } from "../inputs/text_files.ts";
-import { nameOfText } from "./run_names.ts";
+import { filesOfText } from "../shared/inputs/named_texts.ts";
+import { type OnNote, readSamples } from "../shared/inputs/text_files.ts";
+import { nameOfText } from "../shared/reporting/run_names.ts";
 
 /**
  * Reads, draws, joins, tokenises and cuts the calibration and held-out texts.

@@ -1,13 +1,13 @@
 import { isFile } from "@lopper/files";
 import type { ExportFlags, GivenRunOptions, RunRecord } from "@lopper/run";
 import { join } from "node:path";
-import { describeExport } from "../exporting/export_output.ts";
-import type { Interruption } from "../terminal/interrupt.ts";
+import { describeExport } from "../shared/exporting/export_output.ts";
+import type { Interruption } from "../shared/terminal/interrupt.ts";
 import { type ExportResult, exportResult } from "./prune_export.ts";
 import { describeResult } from "./prune_output.ts";
-import { writeReport } from "../report/report_page.ts";
-import type { Reporter } from "../terminal/reporter.ts";
-import { FILES } from "../folder/run_files.ts";
+import { writeReport } from "../shared/reporting/report_page.ts";
+import type { Reporter } from "../shared/terminal/reporter.ts";
+import { FILES } from "../shared/folder/run_files.ts";
 import { commandLine } from "../called_as.ts";
 
 /** Where a run ends that was not only a rehearsal. */

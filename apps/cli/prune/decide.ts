@@ -20,7 +20,7 @@ import {
 } from "@lopper/models";
 import type { Decision } from "@lopper/run";
 import { changesTo, denseState } from "@lopper/search";
-import { about, checkRunOf, planOfRun } from "../folder/plan_of_run.ts";
+import { about, checkRunOf, planOfRun } from "../shared/folder/plan_of_run.ts";
 
 /**
  * The decision that a plan file holds, or a run's folder.

@@ -2,9 +2,9 @@ import { plural, UsageError } from "@lopper/core";
 import { InProcessQueue, type WorkQueue } from "@lopper/workers";
 import { availableParallelism } from "node:os";
 import { commandLine } from "../called_as.ts";
-import { type EngineOptions, EngineThread } from "../engine/engine_thread.ts";
-import { redisAddress } from "../redis/address.ts";
-import type { Reporter } from "../terminal/reporter.ts";
+import { type EngineOptions, EngineThread } from "../shared/engine/engine_thread.ts";
+import { redisAddress } from "../shared/redis/address.ts";
+import type { Reporter } from "../shared/terminal/reporter.ts";
 
 /** What engines on this machine work with. */
 export type OwnEngines = Omit<EngineOptions, "share">;
@@ -46,7 +46,7 @@ function openOwn(count: number, engines: OwnEngines): WorkQueue {
 
 async function openRedis(redis: string, reporter: Reporter): Promise<WorkQueue> {
   const address = redisAddress(redis);
-  const { RedisQueue } = await import("../redis/queue.ts");
+  const { RedisQueue } = await import("../shared/redis/queue.ts");
   const { label } = address;
   const start = commandLine("worker REDIS --model MODEL");
   const queue = new RedisQueue(address, {

@@ -18,22 +18,26 @@ import {
   type RunTools,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
-import { checkApart } from "../folder/apart.ts";
+import { checkApart } from "../shared/folder/apart.ts";
 import { openQueue, type OwnEngines } from "./open_queue.ts";
-import type { RunFolder } from "../folder/run_folder.ts";
-import { budgetNow } from "../inputs/memory_budget.ts";
-import { openUserBackend } from "../inputs/open_backend.ts";
-import { type LocatedModel, type LocateModels, namedAgain } from "../inputs/locate_models.ts";
-import { openLocated } from "../inputs/open_model.ts";
-import { checkUnchanged } from "../inputs/source_check.ts";
-import type { Interruption } from "../terminal/interrupt.ts";
-import type { Reporter } from "../terminal/reporter.ts";
+import type { RunFolder } from "../shared/folder/run_folder.ts";
+import { budgetNow } from "../shared/inputs/memory_budget.ts";
+import { openUserBackend } from "../shared/inputs/open_backend.ts";
+import {
+  type LocatedModel,
+  type LocateModels,
+  namedAgain,
+} from "../shared/inputs/locate_models.ts";
+import { openLocated } from "../shared/inputs/open_model.ts";
+import { checkUnchanged } from "../shared/inputs/source_check.ts";
+import type { Interruption } from "../shared/terminal/interrupt.ts";
+import type { Reporter } from "../shared/terminal/reporter.ts";
 import { flagsOfPlan } from "./asked_of_run.ts";
 import { readTexts } from "./calibrate.ts";
 import { decisionFromFile } from "./decide.ts";
 import { checkExport } from "./prune_export.ts";
 import { resolveFlags } from "./resolve_flags.ts";
-import { namesOfRun } from "./run_names.ts";
+import { namesOfRun } from "../shared/reporting/run_names.ts";
 import { selfCalibration } from "./self_calibration.ts";
 import { commandLine } from "../called_as.ts";
 

@@ -9,19 +9,19 @@ import {
   statedDefaults,
 } from "@lopper/run";
 import { Command } from "commander";
-import { lockFolder } from "../folder/own_folder.ts";
-import { defaultRunPath, RunFolder } from "../folder/run_folder.ts";
-import { addOptions } from "../inputs/commander_options.ts";
+import { lockFolder } from "../shared/folder/own_folder.ts";
+import { defaultRunPath, RunFolder } from "../shared/folder/run_folder.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
 import {
   DEMO,
   isOnHub,
   type LocateModels,
   MODEL_HELP,
   modelLocator,
-} from "../inputs/locate_models.ts";
-import { userPath } from "../inputs/paths.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { openReporter } from "../terminal/reporter.ts";
+} from "../shared/inputs/locate_models.ts";
+import { userPath } from "../shared/inputs/paths.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
 import { checkTogether, finishedRun, withPlanOf } from "./asked_of_run.ts";
 import { conclude, type Finish } from "./conclude.ts";
 import { PRUNE_EXAMPLES } from "./examples.ts";

@@ -16,14 +16,14 @@ import {
   type RunRecord,
 } from "@lopper/run";
 import { basename } from "node:path";
-import { checkApart } from "../folder/apart.ts";
-import { ExportFolder, type Replacing } from "../exporting/export_folder.ts";
-import { exportInto } from "../exporting/export_into.ts";
-import { importanceSource, quantisedSource } from "../exporting/quantised_source.ts";
-import type { Interruption } from "../terminal/interrupt.ts";
-import type { Reporter } from "../terminal/reporter.ts";
-import { withWayOn } from "../terminal/way_on.ts";
-import { checkUnchanged } from "../inputs/source_check.ts";
+import { checkApart } from "../shared/folder/apart.ts";
+import { ExportFolder, type Replacing } from "../shared/exporting/export_folder.ts";
+import { exportInto } from "../shared/exporting/export_into.ts";
+import { importanceSource, quantisedSource } from "../shared/exporting/quantised_source.ts";
+import type { Interruption } from "../shared/terminal/interrupt.ts";
+import type { Reporter } from "../shared/terminal/reporter.ts";
+import { withWayOn } from "../shared/terminal/way_on.ts";
+import { checkUnchanged } from "../shared/inputs/source_check.ts";
 import { commandLine } from "../called_as.ts";
 
 /** The export that the options ask for, else the one that the run was begun with. */

@@ -35,7 +35,7 @@ import {
   type SwapPhase,
   unitsLabel,
 } from "@lopper/search";
-import { describeQuantised, table } from "../terminal/format.ts";
+import { describeQuantised, table } from "../shared/terminal/format.ts";
 
 /** Where the tokenizer has tokens for it. */
 const BOS_SAID: Readonly<Record<RunFlags["bos"], string>> = {

@@ -5,8 +5,8 @@ import { ownTextLength, type OwnTexts, ownTexts, ownTextStart } from "@lopper/ru
 import { mkdir } from "node:fs/promises";
 import { dirname, join } from "node:path";
 import { z } from "zod";
-import { jsonOrNull } from "../folder/json_or_null.ts";
-import { cacheFolder } from "../inputs/cache_folder.ts";
+import { jsonOrNull } from "../shared/folder/json_or_null.ts";
+import { cacheFolder } from "../shared/inputs/cache_folder.ts";
 
 export interface SelfCalibration extends OwnTexts {
   readonly modelDigest: string;

@@ -4,13 +4,13 @@ import { type Hub, hubModelName, isFolder, type Pushed, pushModel } from "@loppe
 import { on, type OptionTable, type OptionValues, OUTPUT, text } from "@lopper/options";
 import { Command } from "commander";
 import { join } from "node:path";
-import { lockFolder } from "../folder/own_folder.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { userHub } from "../inputs/hub.ts";
-import { userPath } from "../inputs/paths.ts";
-import { table } from "../terminal/format.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { openReporter, type Reporter } from "../terminal/reporter.ts";
+import { lockFolder } from "../shared/folder/own_folder.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { userHub } from "../shared/inputs/hub.ts";
+import { userPath } from "../shared/inputs/paths.ts";
+import { table } from "../shared/terminal/format.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { openReporter, type Reporter } from "../shared/terminal/reporter.ts";
 import { type ResultFile, resultIn } from "./result_folder.ts";
 
 const PUSH_OPTIONS = {

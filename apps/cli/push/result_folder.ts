@@ -5,9 +5,9 @@ import { FileFolder, isFile, isThere } from "@lopper/files";
 import { modelDigest, openModel } from "@lopper/models";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { ownRecord } from "../folder/replaceable.ts";
-import { FILES, readRecord } from "../folder/run_files.ts";
-import { modelName } from "../report/report_files.ts";
+import { ownRecord } from "../shared/folder/replaceable.ts";
+import { FILES, readRecord } from "../shared/folder/run_files.ts";
+import { modelName } from "../shared/reporting/report_files.ts";
 
 /** What a run knows of itself, paths of this machine included. */
 const RUN_RECORDS = [FILES.record, FILES.settings, FILES.journal, FILES.report];

@@ -4,10 +4,10 @@ import { FileFolder, readInputIfThere, writeTextFileAtomically } from "@lopper/f
 import { openModel } from "@lopper/models";
 import { cardOfRun } from "@lopper/run";
 import { join } from "node:path";
-import { readScores } from "../measuring/comparison_file.ts";
-import { namesOfRun } from "../prune/run_names.ts";
-import { readRecord } from "../folder/run_files.ts";
-import { modelName } from "./report_files.ts";
+import { readScores } from "../shared/measuring/comparison_file.ts";
+import { namesOfRun } from "../shared/reporting/run_names.ts";
+import { readRecord } from "../shared/folder/run_files.ts";
+import { modelName } from "../shared/reporting/report_files.ts";
 
 /** What became of the card of a run. */
 export type RenewedCard = "renewed" | "changed" | "none";

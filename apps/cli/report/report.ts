@@ -5,14 +5,14 @@ import { on, type OptionTable, type OptionValues, OUTPUT, path } from "@lopper/o
 import { Command } from "commander";
 import { stat } from "node:fs/promises";
 import { join } from "node:path";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { lockFolder } from "../folder/own_folder.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { userPath } from "../inputs/paths.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { lockFolder } from "../shared/folder/own_folder.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { userPath } from "../shared/inputs/paths.ts";
 import { renewCard, type RenewedCard } from "./renew_card.ts";
-import { isReportPage, overlayPage, reportPage } from "./report_page.ts";
-import { openReporter } from "../terminal/reporter.ts";
-import { FILES } from "../folder/run_files.ts";
+import { isReportPage, overlayPage, reportPage } from "../shared/reporting/report_page.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
+import { FILES } from "../shared/folder/run_files.ts";
 
 /** The page of several runs. */
 const SEVERAL = "lopper-report.html";

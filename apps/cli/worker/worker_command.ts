@@ -2,12 +2,12 @@ import { ENGINE_OPTIONS } from "@lopper/backends";
 import { HUB, MEMORY, type OptionValues, OUTPUT, text } from "@lopper/options";
 import { Command } from "commander";
 import { randomUUID } from "node:crypto";
-import { EngineThread } from "../engine/engine_thread.ts";
-import { addOptions } from "../inputs/commander_options.ts";
-import { type LocateModels, MODEL_HELP, modelLocator } from "../inputs/locate_models.ts";
-import { redisAddress } from "../redis/address.ts";
-import { type Interruption, UNINTERRUPTED } from "../terminal/interrupt.ts";
-import { openReporter } from "../terminal/reporter.ts";
+import { EngineThread } from "../shared/engine/engine_thread.ts";
+import { addOptions } from "../shared/inputs/commander_options.ts";
+import { type LocateModels, MODEL_HELP, modelLocator } from "../shared/inputs/locate_models.ts";
+import { redisAddress } from "../shared/redis/address.ts";
+import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
+import { openReporter } from "../shared/terminal/reporter.ts";
 
 const WORKER_OPTIONS = {
   model: { form: text("model"), help: `${MODEL_HELP}; without it, the embedded model` },
@@ -46,7 +46,7 @@ async function run(
 ): Promise<void> {
   using reporter = openReporter(options.json);
   const address = redisAddress(redis);
-  const { serve } = await import("../redis/serve.ts");
+  const { serve } = await import("../shared/redis/serve.ts");
   const { backend, threads, memory, offline } = options;
   const [{ path, title }] = await locate([options.model ?? null], {
     ...{ offline, reporter, interruption },

@@ -6,7 +6,7 @@ import { type ByteSink, fromFloat32, type TensorStore } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { inTemporaryFolder } from "../../../tests/support/cli.ts";
+import { inTemporaryFolder } from "../../../../tests/support/cli.ts";
 import { ExportFolder } from "./export_folder.ts";
 import { exportInto } from "./export_into.ts";
 import { describeExport } from "./export_output.ts";

@@ -7,7 +7,7 @@ import type { RunRecord } from "@lopper/run";
 import { join } from "node:path";
 import { z } from "zod";
 import { jsonOrNull } from "../folder/json_or_null.ts";
-import { commandLine } from "../called_as.ts";
+import { commandLine } from "../../called_as.ts";
 
 /** What `lopper compare` leaves in its folder of scores. */
 export const COMPARISON = "comparison.json";

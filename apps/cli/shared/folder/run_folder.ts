@@ -30,7 +30,7 @@ import { journalOf } from "./read_journal.ts";
 import { checkRunReplaceable, isLeftOver, isRunFile } from "./replaceable.ts";
 import { FILES, readSettings } from "./run_files.ts";
 import { withWayOn } from "../terminal/way_on.ts";
-import { commandLine } from "../called_as.ts";
+import { commandLine } from "../../called_as.ts";
 
 /**
  * The folder of one run. `settings.json` stands there from the start, the journal grows step by

@@ -1,5 +1,5 @@
 import { commandsOfRun, type RunRecord } from "@lopper/run";
-import { commandLine } from "../called_as.ts";
+import { commandLine } from "../../called_as.ts";
 
 /** Where a run that is made again goes. */
 const OUT = "again";

@@ -2,8 +2,8 @@
  * Prints what is left of the permissions when a command begins, and when its models are there.
  * Usage: deno run -A kept_permissions.ts COMMAND …
  */
-import { heldPermissions } from "../held_permissions.ts";
-import { lopperProgram } from "../program.ts";
+import { heldPermissions } from "../../held_permissions.ts";
+import { lopperProgram } from "../../program.ts";
 
 const names = ["write", "ffi", "net", "run"] as const;
 const left = () =>

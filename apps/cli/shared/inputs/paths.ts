@@ -1,7 +1,7 @@
 import { AsyncLocalStorage } from "node:async_hooks";
 import { resolve } from "node:path";
 import process from "node:process";
-import { ownBuild } from "../build.ts";
+import { ownBuild } from "../../build.ts";
 
 /** From where somebody calls a command. */
 export interface Caller {

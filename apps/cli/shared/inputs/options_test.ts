@@ -2,7 +2,7 @@ import { InvalidArgumentError } from "commander";
 import assert from "node:assert/strict";
 import { MAX_THREADS } from "@lopper/backends";
 import { MAX_SEED, percent } from "@lopper/options";
-import { lopperProgram } from "../program.ts";
+import { lopperProgram } from "../../program.ts";
 
 /** What an option makes of a word, or the message of its refusal. */
 function parsed(command: string, option: string, word: string): unknown {

@@ -6,8 +6,8 @@ import { createRequire } from "node:module";
 import { join } from "node:path";
 import process from "node:process";
 import { fileURLToPath } from "node:url";
-import { type CarriedEngine, ownBuild } from "../build.ts";
-import { isRunByNpx } from "../called_as.ts";
+import { type CarriedEngine, ownBuild } from "../../build.ts";
+import { isRunByNpx } from "../../called_as.ts";
 import { cacheFolder } from "./cache_folder.ts";
 
 /** Bytes that are copied at once. */

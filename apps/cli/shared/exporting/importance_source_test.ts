@@ -5,8 +5,8 @@ import { type ImportanceEntry, writeImportanceMatrix } from "@lopper/formats";
 import { modelDigest, openModel, planToJson } from "@lopper/models";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
-import { inTemporaryFolder } from "../../../tests/support/cli.ts";
-import { doneHere, failsHere } from "../../../tests/support/in_process.ts";
+import { inTemporaryFolder } from "../../../../tests/support/cli.ts";
+import { doneHere, failsHere } from "../../../../tests/support/in_process.ts";
 import { importanceSource } from "./quantised_source.ts";
 
 Deno.test("cli: an importance matrix goes beside the export, by the plan beside the model", () =>

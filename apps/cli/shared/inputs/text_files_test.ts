@@ -9,7 +9,7 @@ const readSamples = async (path: string, notes: string[] = []) =>
 const readWholeText = (path: string) => openWholeText(path, () => {});
 
 const PARQUET = fileURLToPath(
-  new URL("../../../tests/fixtures/parquet/zstd.parquet", import.meta.url),
+  new URL("../../../../tests/fixtures/parquet/zstd.parquet", import.meta.url),
 );
 
 async function inFolder(body: (folder: string) => Promise<void>) {
