@@ -1,18 +1,16 @@
-import { ExportError, type Rope } from "@lopper/core";
+import { ExportError } from "@lopper/core";
 import { OnnxData, type OpenSink, writeFile, writeJson } from "@lopper/formats";
 import {
   cachedDecoder,
   type DecoderWeight,
   type MatrixForm,
-  type RotaryAngles,
   type StoredWeight,
 } from "@lopper/graphs";
 import {
   copyCompanions,
   type Model,
   outerWeight,
-  ropeFactor,
-  ropeFrequencies,
+  rotaryAngles,
   weightsOfBlock,
 } from "@lopper/models";
 import type { ExportPrecision, WrittenExport } from "./export.ts";
@@ -85,18 +83,6 @@ export async function exportOnnx(
   await writeJson(open, "config.json", onnxConfig(model, { [file]: data.fileCount }));
   files.push("config.json");
   return { files, customCode: false };
-}
-
-function rotaryAngles(rope: Rope, headDim: number): RotaryAngles {
-  const { scaling } = rope;
-  const frequencies = ropeFrequencies(rope, headDim);
-  const factor = ropeFactor(rope);
-  if (scaling?.type !== "longrope") return { frequencies, factor };
-  const after = scaling.originalMaxPositions;
-  return {
-    ...{ frequencies, factor },
-    long: { after, frequencies: ropeFrequencies(rope, headDim, after + 1) },
-  };
 }
 
 function placeOf({ block, name, unit }: DecoderWeight): string {

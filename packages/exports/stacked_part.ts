@@ -1,3 +1,4 @@
+import { unitTensorName } from "@lopper/models";
 import { finiteFloat32, finiteHalves, type TensorInfo, type TensorStore } from "@lopper/formats";
 
 /** One unit of a stacked tensor as a tensor of its own, and a store that has nothing else. */
@@ -10,7 +11,7 @@ export function stackedPart(
   const start = unit * byteLength;
   const tensor: TensorInfo = {
     ...stacked,
-    name: `${stacked.name}.${unit}`,
+    name: unitTensorName(stacked.name, unit),
     shape: stacked.shape.slice(1),
     offset: stacked.offset + start,
     byteLength,

@@ -53,6 +53,9 @@ export {
   weightsOfBlock,
 } from "./model.ts";
 export { openOnnxModel } from "./onnx/onnx_model.ts";
+export { unitTensorName } from "./onnx/own_graph.ts";
+export { withOwnLayers } from "./onnx/own_layers.ts";
+export { rotaryAngles } from "./onnx/rotary_angles.ts";
 export { neededFiles, openModel } from "./open_model.ts";
 export { digestOfPlan, parsePlanFile, planToJson } from "./plan_json.ts";
 export {
@@ -66,5 +69,5 @@ export { prunedTensors, type Refit, writePrunedModel } from "./pruned_model.ts";
 export { earlierRopeKeys } from "./rope_scaling.ts";
 export { dtypeOfQuantised } from "./quantised_weights.ts";
 export { writeCheckpoint, writeWeights } from "./write_checkpoint.ts";
-export { configOfLayers, plainConfig } from "./written_config.ts";
+export { configOfLayers, plainConfig, writtenConfig } from "./written_config.ts";
 export { isLong, ropeFactor, ropeFrequencies } from "./rope_frequencies.ts";

@@ -2,7 +2,9 @@ import {
   type Architecture,
   CheckpointFormatError,
   DTYPE_BYTES,
+  LopperError,
   sizeOf,
+  UnsupportedModelError,
   weightShape,
 } from "@lopper/core";
 import { architectureFromConfig, familyOfConfig } from "../config.ts";
@@ -10,12 +12,13 @@ import type { ModelConfig } from "../config_schema.ts";
 import { checkConfig } from "../config_kind.ts";
 import { blockTensorName, type Family } from "../families/family.ts";
 import { familyOf } from "../families/mod.ts";
-import { modelOfFolder } from "../folder/model_of_folder.ts";
+import { type FoundModel, modelOfFolder } from "../folder/model_of_folder.ts";
 import { lookAtFolder } from "../folder/open_folder.ts";
 import {
   anyObject,
   ExternalFiles,
   type ModelFolder,
+  type OnnxGraph,
   OnnxTensorStore,
   type PlacedWeight,
   readJson,
@@ -32,16 +35,21 @@ import {
 } from "./builder_config.ts";
 import { checkQueryGrowth } from "./growth_check.ts";
 import { withGraphLayers } from "./layers.ts";
-import { checkAttributes, checkOperators } from "./operators.ts";
+import { checkAttributes, checkNotQuantised, checkOperators } from "./operators.ts";
+import { ownGraphWeights } from "./own_graph.ts";
+import { ownLayersOf } from "./own_layers.ts";
 import { checkRotaryAngles } from "./rotary_check.ts";
 import { bindModel } from "../tied_head.ts";
+import { unlikeGraphs } from "./unlike_graphs.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
 import { findWeights, type FoundWeight } from "./weight_uses.ts";
 import { checkWiring } from "./wiring.ts";
 
 const CONFIG = "config.json";
 
-/** What writes graphs whose layers may differ, with a config that does not say so. */
+/**
+ * What writes graphs whose layers may differ, up to 0.3.0 with a config that does not say so.
+ */
 const OURS = "lopper";
 
 /**
@@ -70,51 +78,100 @@ export async function openOnnxModel(from: ModelFolder, path: string): Promise<Mo
   try {
     const graph = await readOnnxGraph(files.graph);
     const beside = early ?? await readBeside();
-    checkOperators(graph);
-    const flow = new ValueFlow(graph);
-    const found = findWeights(flow, familyBeside(beside, `${folder.name}/${described}`));
-    const declared = "decoder" in beside
-      ? await configFromBuilder(beside, flow, found, files)
-      : beside.config;
-    const layered = graph.producer === OURS ? withGraphLayers(declared, found) : declared;
-    const { architecture: shapes, family } = architectureFromConfig(
-      layered,
-      `${folder.name}/${described}`,
-    );
-    checkAttributes(graph, shapes);
-    const placed: PlacedWeight[] = [];
-    for (const weight of found) {
-      placed.push(...place(weight, await files.locate(weight), shapes, family));
-    }
-    const store = new OnnxTensorStore(placed, files.sources);
-    const bound = await bindModel(shapes, layered, store, {
-      family,
-      file: graph.file,
-      description: described,
-    });
-    checkWiring(flow, found, bound.architecture);
-    await checkRotaryAngles(flow, files, bound.architecture);
-    await checkQueryGrowth(flow, files, bound.architecture);
-    const read = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
-    return await modelOfFolder(folder, { ...bound, family, store, description: described, read });
+    checkNotQuantised(graph);
+    const read = { graph, files, described, file: `${folder.name}/${described}` };
+    const found = "decoder" in beside
+      ? await foundByParts(read, beside)
+      : await foundBeside(read, beside);
+    const paths = [...files.sources.keys()].map((name) => name.slice(folder.name.length + 1));
+    return await modelOfFolder(folder, { ...found, description: described, read: paths });
   } catch (error) {
     files.close();
     throw error;
   }
 }
 
+/** A graph that is read, and the file beside it that describes it. */
+interface ReadGraph {
+  readonly graph: OnnxGraph;
+  readonly files: ExternalFiles;
+  readonly described: string;
+  /** Path of that file, for messages. */
+  readonly file: string;
+}
+
+type Found = Omit<FoundModel, "description" | "read">;
+
+/** What a config.json says for Lopper. */
+interface Described {
+  readonly config: ModelConfig;
+  /** All layers are in it, and not those alone that have a cache. */
+  readonly whole: boolean;
+}
+
+/** The model of a graph beside which there is a config.json. */
+async function foundBeside(read: ReadGraph, described: Described): Promise<Found> {
+  const { graph, files, file } = read;
+  const { architecture, family } = architectureFromConfig(described.config, file);
+  const unlike = unlikeGraphs(architecture, family);
+  if (graph.producer === OURS) {
+    try {
+      const store = await ownGraphWeights(graph, files, architecture, family);
+      const where = { family, file: graph.file, description: read.described };
+      return { ...await bindModel(architecture, described.config, store, where), family, store };
+    } catch (error) {
+      // An earlier version may have written it otherwise, and its config does not say all.
+      if (!(error instanceof LopperError) || unlike !== null) throw error;
+    }
+  }
+  if (unlike === null) return await foundByParts(read, described);
+  throw new UnsupportedModelError(
+    `${graph.file}: ${family.modelType} has ${unlike}, of which Lopper reads no graphs but its own; ` +
+      "open the model's safetensors, or a GGUF file of it",
+  );
+}
+
+/** The model of a graph by the names and the structure of its nodes. */
+async function foundByParts(
+  { graph, files, described, file }: ReadGraph,
+  beside: BuilderConfig | Described,
+): Promise<Found> {
+  checkOperators(graph);
+  const flow = new ValueFlow(graph);
+  const found = findWeights(flow, familyBeside(beside, file));
+  const declared = "decoder" in beside
+    ? await configFromBuilder(beside, flow, found, files)
+    : beside.config;
+  const whole = graph.producer !== OURS || "whole" in beside && beside.whole;
+  const layered = whole ? declared : withGraphLayers(declared, found);
+  const { architecture: shapes, family } = architectureFromConfig(layered, file);
+  checkAttributes(graph, shapes);
+  const placed: PlacedWeight[] = [];
+  for (const weight of found) {
+    placed.push(...place(weight, await files.locate(weight), shapes, family));
+  }
+  const store = new OnnxTensorStore(placed, files.sources);
+  const where = { family, file: graph.file, description: described };
+  const bound = await bindModel(shapes, layered, store, where);
+  checkWiring(flow, found, bound.architecture);
+  await checkRotaryAngles(flow, files, bound.architecture);
+  await checkQueryGrowth(flow, files, bound.architecture);
+  return { ...bound, family, store };
+}
+
 /** config.json, without what it says about the files of an ONNX export. */
-async function readConfig(folder: ModelFolder): Promise<{ readonly config: ModelConfig }> {
+async function readConfig(folder: ModelFolder): Promise<Described> {
   const json = await readJson(folder, CONFIG, anyObject);
-  const { "transformers.js_config": _, ...config } = checkConfig(json, `${folder.name}/${CONFIG}`);
-  return { config: config as ModelConfig };
+  const own = ownLayersOf(json);
+  const { "transformers.js_config": _, ...config } = checkConfig(
+    own ?? json,
+    `${folder.name}/${CONFIG}`,
+  );
+  return { config: config as ModelConfig, whole: own !== null };
 }
 
 /** The family that a file beside the graph names. */
-function familyBeside(
-  beside: BuilderConfig | { readonly config: ModelConfig },
-  file: string,
-): Family {
+function familyBeside(beside: BuilderConfig | Described, file: string): Family {
   return "decoder" in beside ? familyOf(beside.type, file) : familyOfConfig(beside.config, file);
 }
 

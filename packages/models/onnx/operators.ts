@@ -41,6 +41,20 @@ const KNOWN: Readonly<Record<string, ReadonlySet<string>>> = {
 const QUANTISED =
   /^(?:MatMulNBits|MatMulBnb4|MatMulFpQ4|MatMulInteger|MatMulIntegerToFloat)$|Quant|^Q[A-Z]/;
 
+/** @throws {UnsupportedModelError} for the first node with quantised weights, by its name. */
+export function checkNotQuantised({ nodes, file }: OnnxGraph) {
+  const node = nodes.find(({ op, domain }) =>
+    QUANTISED.test(op) && !(Object.hasOwn(KNOWN, domain) && KNOWN[domain].has(op))
+  );
+  if (!node) return;
+  throw new UnsupportedModelError(
+    `${file}: ${
+      nodeName(node)
+    } is quantised (${node.op}), and Lopper prunes weights in float32, float16 or bfloat16; open the ` +
+      "model's fp32 or fp16 file (model.onnx, model_fp16.onnx), or its safetensors",
+  );
+}
+
 /**
  * @throws {UnsupportedModelError} for the first node that decoders read here have not, by its name.
  */
@@ -49,12 +63,6 @@ export function checkOperators({ nodes, file }: OnnxGraph) {
     const { op, domain } = node;
     if (Object.hasOwn(KNOWN, domain) && KNOWN[domain].has(op)) continue;
     const name = nodeName(node);
-    if (QUANTISED.test(op) && op !== "QuickGelu") {
-      throw new UnsupportedModelError(
-        `${file}: ${name} is quantised (${op}), and Lopper prunes weights in float32, float16 or bfloat16; open the ` +
-          "model's fp32 or fp16 file (model.onnx, model_fp16.onnx), or its safetensors",
-      );
-    }
     if (op === "If" || op === "Loop" || op === "Scan") {
       throw new UnsupportedModelError(
         `${file}: ${name} is ${op}, which holds graphs of its own (a decoder merged of two, perhaps); Lopper reads ` +
