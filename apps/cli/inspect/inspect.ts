@@ -1,8 +1,10 @@
 import {
   type Architecture,
   countParameters,
+  fewestExperts,
   formatBytes,
   formatCount,
+  plural,
   type StopSignal,
 } from "@lopper/core";
 import { DEMO_MLP_GROUPS } from "@lopper/demo-model";
@@ -133,6 +135,9 @@ function prunable(architecture: Architecture, mlpGroups: number) {
     groups: groupSizes({ mlpGroup, attentionGroup, expertGroup }),
   });
   const dense = denseState(model.blocks);
+  const mixtures = architecture.blocks.flatMap(({ routing, dimensions: [{ groups }] }) =>
+    routing ? [fewestExperts(routing, groups)] : []
+  );
   const [blocks, channels, heads] = policy.stages.map((s) => s.candidates(dense, s.bound).length);
   return {
     blocks,
@@ -140,6 +145,9 @@ function prunable(architecture: Architecture, mlpGroups: number) {
     layersWithPrunableChannels: channels,
     attentionGroup,
     expertGroup,
+    layersWithExperts: mixtures.length,
+    /** Of the experts of a layer, as many stay at least. */
+    fewestExperts: Math.max(0, ...mixtures),
     layersWithPrunableHeads: heads,
     largestRatio: largestReachableRatio(model, { ...policy, target: 100 }),
   };
@@ -182,10 +190,12 @@ function describe(facts: Facts): string {
     `  blocks    ${prunable.blocks} attention and MLP blocks`,
     prunable.expertGroup === null
       ? `  channels  MLP of ${prunable.layersWithPrunableChannels} layers, ${prunable.mlpGroup} channels at a time`
-      : `  experts   of all layers, ${prunable.expertGroup} of each at a time; or ${prunable.mlpGroup} channels of each expert`,
+      : `  experts   of ${
+        plural(prunable.layersWithExperts, "layer")
+      }, ${prunable.expertGroup} of each at a time, at least ${prunable.fewestExperts} of each stay; or ${prunable.mlpGroup} channels of each expert`,
     `  heads     attention of ${prunable.layersWithPrunableHeads} layers, ${
-      prunable.attentionGroup / architecture.headDim
-    } query heads with their KV head at a time`,
+      plural(prunable.attentionGroup / architecture.headDim, "query head")
+    } with their KV head at a time`,
     ...(digest === null ? [] : ["", `  ${digest}`]),
   ].join("\n");
 }
