@@ -4,7 +4,6 @@ import {
   DTYPE_BYTES,
   LopperError,
   sizeOf,
-  UnsupportedModelError,
   weightShape,
 } from "@lopper/core";
 import { architectureFromConfig, familyOfConfig } from "../config.ts";
@@ -40,7 +39,7 @@ import { ownGraphWeights } from "./own_graph.ts";
 import { ownLayersOf } from "./own_layers.ts";
 import { checkRotaryAngles } from "./rotary_check.ts";
 import { bindModel } from "../tied_head.ts";
-import { unlikeGraphs } from "./unlike_graphs.ts";
+import { notReadOfOthers, unlikeFamily, unlikeGraphs } from "./unlike_graphs.ts";
 import { describeRole, type TensorRole } from "./weight_names.ts";
 import { findWeights, type FoundWeight } from "./weight_uses.ts";
 import { checkWiring } from "./wiring.ts";
@@ -125,10 +124,7 @@ async function foundBeside(read: ReadGraph, described: Described): Promise<Found
     }
   }
   if (unlike === null) return await foundByParts(read, described);
-  throw new UnsupportedModelError(
-    `${graph.file}: ${family.modelType} has ${unlike}, of which Lopper reads no graphs but its own; ` +
-      "open the model's safetensors, or a GGUF file of it",
-  );
+  throw notReadOfOthers(graph.file, family, unlike);
 }
 
 /** The model of a graph by the names and the structure of its nodes. */
@@ -136,9 +132,12 @@ async function foundByParts(
   { graph, files, described, file }: ReadGraph,
   beside: BuilderConfig | Described,
 ): Promise<Found> {
+  const named = familyBeside(beside, file);
+  const unlike = unlikeFamily(named);
+  if (unlike !== null) throw notReadOfOthers(graph.file, named, unlike);
   checkOperators(graph);
   const flow = new ValueFlow(graph);
-  const found = findWeights(flow, familyBeside(beside, file));
+  const found = findWeights(flow, named);
   const declared = "decoder" in beside
     ? await configFromBuilder(beside, flow, found, files)
     : beside.config;

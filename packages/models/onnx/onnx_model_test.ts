@@ -168,6 +168,11 @@ Deno.test("ONNX model: what the builder's files do not show is refused", async (
         model: { ...settings.model, decoder: { ...settings.model.decoder, ...decoder }, ...model },
       }),
     });
+  await refuses(
+    described({ type: "gemma2" }),
+    UnsupportedModelError,
+    /model\.onnx: gemma2 has norms whose gain is 1 \+ w, of which Lopper reads no graphs but its own; /,
+  );
   await refuses(described({ type: "whisper" }), UnsupportedModelError, /model_type is "whisper"/);
   await refuses(
     described({}, { num_hidden_layers: 3 }),

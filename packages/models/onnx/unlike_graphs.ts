@@ -1,4 +1,11 @@
-import { type Architecture, type Block, haveWeight, type Norm, ropesOf } from "@lopper/core";
+import {
+  type Architecture,
+  type Block,
+  haveWeight,
+  type Norm,
+  ropesOf,
+  UnsupportedModelError,
+} from "@lopper/core";
 import type { Family } from "../families/family.ts";
 
 const NORMS: Readonly<Record<Norm["kind"], string | null>> = {
@@ -7,23 +14,38 @@ const NORMS: Readonly<Record<Norm["kind"], string | null>> = {
   layer: "norms that subtract the mean",
   layer1p: "norms that subtract the mean",
 };
+const BOTH_SIDES = "norms before and behind its blocks";
+const NEIGHBOURS = "neighbouring channels that are rotated together";
+
+/** What is said of a family whose graphs are not read where another program wrote them. */
+export function notReadOfOthers(file: string, { modelType }: Family, has: string) {
+  return new UnsupportedModelError(
+    `${file}: ${modelType} has ${has}, of which Lopper reads no graphs but its own; ` +
+      "open the model's safetensors, or a GGUF file of it",
+  );
+}
 
 /**
- * What a model has that no graph is read with by what its nodes and names say, in words; null for
- * nothing.
+ * What all models of a family have that no graph is read with by what its nodes and names say, in
+ * words; null for nothing.
  */
-export function unlikeGraphs(
-  architecture: Pick<Architecture, "norm" | "outer" | "scaling" | "blocks">,
-  { mixtureLayers }: Pick<Family, "mixtureLayers">,
-): string | null {
-  const { norm, outer, scaling, blocks } = architecture;
+export function unlikeFamily(family: Family): string | null {
+  const { norm, placement, pairs, mixtureLayers, blocks } = family;
   // Names of weights do not tell an MLP from what may stand in its place.
-  if (mixtureLayers) return "experts";
-  for (const block of blocks) {
-    const found = unlikeBlock(block);
-    if (found !== null) return found;
-  }
-  if (NORMS[norm.kind] !== null) return NORMS[norm.kind];
+  if (mixtureLayers || blocks.some(({ kind }) => kind === "experts")) return "experts";
+  if (NORMS[norm] !== null) return NORMS[norm];
+  if (placement === "both") return BOTH_SIDES;
+  return pairs ? NEIGHBOURS : null;
+}
+
+/** The same of a model. */
+export function unlikeGraphs(
+  architecture: Pick<Architecture, "outer" | "scaling" | "blocks">,
+  family: Family,
+): string | null {
+  const { outer, scaling, blocks } = architecture;
+  const unlike = [unlikeFamily(family), ...blocks.map(unlikeBlock)].find((has) => has !== null);
+  if (unlike !== undefined) return unlike;
   if (outer.some((part) => part !== "finalNorm")) return "learned positions, or biases of its head";
   if (scaling?.logitCap !== undefined) return "capped logits";
   return ropesOf(architecture).length > 1 ? "layers that rotate in different ways" : null;
@@ -31,8 +53,7 @@ export function unlikeGraphs(
 
 function unlikeBlock(block: Block): string | null {
   const { attention, activation = "silu", placement, parallel } = block;
-  if (block.routing) return "experts";
-  if (placement === "both") return "norms before and behind its blocks";
+  if (placement === "both") return BOTH_SIDES;
   if (parallel) return "attention and MLPs side by side";
   if (!attention) {
     if (activation !== "silu") return `MLPs with ${activation}`;
@@ -43,5 +64,5 @@ function unlikeBlock(block: Block): string | null {
   if (haveWeight([block], "output_gate")) return "a gate behind attention";
   if (attention.softCap !== null) return "capped scores";
   if (attention.clip !== undefined) return "clipped queries and keys";
-  return attention.rope?.pairs ? "neighbouring channels that are rotated together" : null;
+  return attention.rope?.pairs ? NEIGHBOURS : null;
 }
