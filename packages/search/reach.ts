@@ -43,8 +43,9 @@ export function rehearse(
 
 /**
  * The steps that a search from a state on may be expected to have. Where one kind goes after the
- * other, a rehearsal takes the middle candidate of each step; where all kinds compete, groups go
- * more often than the blocks that they are parts of.
+ * other, a rehearsal takes the middle candidate of each step; where all kinds compete, nearly every
+ * step takes a group of the dimension that most of the resource lies in: 30 of 30 steps of the
+ * embedded model by 20 %, 44 of 51 of SmolLM2-135M.
  */
 export function expectedSteps(policy: SearchPolicy, state: SearchState): Rehearsal["steps"] {
   const last = policy.stages.at(-1);
@@ -57,14 +58,30 @@ export function expectedSteps(policy: SearchPolicy, state: SearchState): Rehears
   const left = last.bound - saved(state);
   const candidates = last.candidates(state, last.bound);
   if (left <= 0 || candidates.length === 0) return [];
-  const savings = candidates.map((c) => saved(c) - saved(state)).sort((a, b) => a - b);
-  // Of two kinds of groups, say, that go one as often as the other.
-  const steps = Math.ceil(left / mean(savings.slice(0, Math.ceil(savings.length / 2))));
+  const saving = mean(
+    usualCandidates(policy, state, candidates).map((c) => saved(c) - saved(state)),
+  );
+  const steps = Math.ceil(left / saving);
   return Array.from({ length: steps }, (_, step) => ({
     isFirst: step === 0,
     samples: last.samples,
     candidates: candidates.length,
   }));
+}
+
+/** Of all kinds of candidates those that go as a rule. */
+function usualCandidates(
+  { resource }: SearchPolicy,
+  { shape }: SearchState,
+  candidates: readonly Proposal[],
+): readonly Proposal[] {
+  const kinds = Map.groupBy(
+    candidates.filter(({ changes }) => changes.every(({ dimension }) => dimension !== null)),
+    ({ likeness }) => likeness,
+  );
+  const held = (kind: readonly Proposal[]) =>
+    kind.reduce((sum, { first }) => sum + resource.block(first, shape[first]!), 0);
+  return [...kinds.values()].toSorted((a, b) => held(b) - held(a))[0] ?? candidates;
 }
 
 /** Candidate-tokens that a picker is expected to score in these steps. */

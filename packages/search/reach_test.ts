@@ -162,7 +162,7 @@ Deno.test("policy: the presets are the published shares and each dimension alone
   });
 });
 
-Deno.test("reach: where kinds compete, as many steps are expected as groups make up the ratio", () => {
+Deno.test("reach: where kinds compete, as many steps are expected as groups make up the ratio of the dimension that holds most", () => {
   const shape = { attention: { queryHeads: 4, kvHeads: 4 }, mlp: { intermediateSize: 64 } };
   const architecture = model(Array.from({ length: 8 }, () => shape));
   const searched = searchModelOf(architecture);
@@ -177,6 +177,20 @@ Deno.test("reach: where kinds compete, as many steps are expected as groups make
     c.toSorted((a, b) => searched.stored(a.shape) - searched.stored(b.shape));
   assert.ok(steps.length > count((c) => bySize(c)[0]));
   assert.ok(steps.length <= count((c) => bySize(c).at(-1)!));
+  // Of either dimension, if that holds more than the other.
+  for (const [intermediateSize, dimension] of [[256, "channels"], [8, "kvGroups"]] as const) {
+    const searched = searchModelOf(
+      model(Array.from({ length: 8 }, () => ({ ...shape, mlp: { intermediateSize } }))),
+    );
+    const policy = competition(searched, { ratio: 20, groups: { channels: 4, kvGroups: 4 } });
+    const dense = denseState(searched.blocks);
+    const taken = rehearse(
+      policy,
+      dense,
+      (all) => all.find(({ changes: [change] }) => change.dimension === dimension)!,
+    );
+    assert.equal(expectedSteps(policy, dense).length, taken.steps.length, dimension);
+  }
   // The end is the end, wherever the search stands.
   const half = rehearse(
     { ...policy, stages: [{ ...policy.stages[0], bound: 10 }] },
