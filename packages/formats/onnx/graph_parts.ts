@@ -25,7 +25,9 @@ export class GraphParts {
   count() {
     this.#left -= 1;
     if (this.#left < 0) {
-      this.#cursor.fail("the graph has more nodes and names than any model; it is none");
+      this.#cursor.fail(
+        "the graph has more nodes and names than Lopper reads of a file of its size; open the model's safetensors",
+      );
     }
   }
 
