@@ -4,8 +4,8 @@ import type { EngineFiles } from "./engine.ts";
 import type { Answer, Request } from "./protocol.ts";
 
 /**
- * Milliseconds without an answer after which a thread is given up; a text of usual length takes a
- * thousandth.
+ * Milliseconds of work without an answer after which a thread is given up; a text of usual length
+ * takes a thousandth.
  */
 const SILENCE_MS = 6000;
 /**
@@ -13,6 +13,8 @@ const SILENCE_MS = 6000;
  */
 const BEGIN_MS = 30_000;
 const TICK_MS = 250;
+/** A thread that does not compute at all, since others do, is given up so many times later. */
+const MIN_SHARE = 1 / 100;
 /** Bundled, it is JavaScript like the rest. */
 const MODULE = new URL(
   import.meta.url.endsWith(".ts") ? "./worker.ts" : "./worker.js",
@@ -38,7 +40,7 @@ export class TokenizerThread implements Disposable {
   #last = 0;
   #ended: Error | null = null;
   #timer: ReturnType<typeof setInterval> | undefined;
-  /** Milliseconds since the thread was last heard, and those that it may take. */
+  /** Milliseconds of work since the thread was last heard, and those that it may take. */
   #silent = 0;
   #limit: number;
 
@@ -116,13 +118,14 @@ export class TokenizerThread implements Disposable {
   }
 
   #watch() {
-    let before = performance.now();
+    let before = performance.now(), computedBefore = computedMs();
     this.#silent = 0;
     return setInterval(() => {
-      const now = performance.now();
+      const [now, computed] = [performance.now(), computedMs()];
       // While this thread itself was busy, or the machine asleep, nothing could be heard.
-      this.#silent += Math.min(now - before, 2 * TICK_MS);
-      before = now;
+      const passed = Math.min(now - before, 2 * TICK_MS);
+      this.#silent += Math.max(MIN_SHARE * passed, Math.min(passed, computed - computedBefore));
+      [before, computedBefore] = [now, computed];
       if (this.#silent > this.#limit) this.#giveUp();
     }, Math.min(TICK_MS, this.#silence / 4));
   }
@@ -156,6 +159,21 @@ export class TokenizerThread implements Disposable {
   #error(problem: string, request: Request): CheckpointFormatError {
     return new CheckpointFormatError(describe(problem, request), { file: this.#file });
   }
+}
+
+/**
+ * Milliseconds that all threads of this process have computed, or, in a browser, which does not
+ * say, those that went by.
+ */
+function computedMs(): number {
+  const { process } = globalThis as {
+    readonly process?: {
+      readonly cpuUsage?: () => { readonly user: number; readonly system: number };
+    };
+  };
+  if (!process?.cpuUsage) return performance.now();
+  const { user, system } = process.cpuUsage();
+  return (user + system) / 1000;
 }
 
 /** Characters of a text that a message shows. */

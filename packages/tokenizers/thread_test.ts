@@ -2,6 +2,7 @@ import { CheckpointFormatError } from "@lopper/core";
 import { MemoryFolder } from "@lopper/formats";
 import { openTokenizer } from "./tokenizer.ts";
 import assert from "node:assert/strict";
+import process from "node:process";
 
 type Json = Readonly<Record<string, unknown>>;
 
@@ -48,6 +49,17 @@ Deno.test("tokenizer: patterns that find no end are given up by name, and nobody
     clearInterval(pulse);
     assert.ok(heard > 2, "this thread went on meanwhile");
     await isRefused(tokenizer.encode("ab"), message);
+  }
+});
+
+Deno.test("tokenizer: a thread that waits for a processor is not given up", async () => {
+  const { cpuUsage } = process;
+  process.cpuUsage = () => ({ user: 0, system: 0 });
+  try {
+    using tokenizer = await openTokenizer(folder(endless.split), { silenceMs: 2 * silenceMs });
+    assert.deepEqual(await tokenizer.encode(RUN), Array(RUN.length).fill(0));
+  } finally {
+    process.cpuUsage = cpuUsage;
   }
 });
 
