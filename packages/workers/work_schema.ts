@@ -13,8 +13,11 @@ const MAX_VALUES = 1_000_000;
 const list = <T extends z.ZodType>(entry: T, most = MAX_VALUES) =>
   z.array(entry).max(most).readonly();
 
-/** Numbers as JSON has them, and those that it has no word for. */
-const anyNumber = z.number().or(
+/**
+ * Numbers as JSON has them, and those that it has no word for. The type is said, since TypeScript
+ * writes a key "-Infinity" into declarations as it cannot read it.
+ */
+const anyNumber: z.ZodType<number> = z.number().or(
   z.enum(["NaN", "Infinity", "-Infinity"]).transform(Number),
 );
 
