@@ -3,7 +3,7 @@
  * what the quantisers of llama.cpp and onnxruntime make of it, in these runtimes, by KL divergence
  * and by the share of equal top tokens.
  *
- * Needs Python with llama_cpp_python, onnx and onnxruntime: in .venv, or named by LOPPER_PYTHON.
+ * Needs Python with llama_cpp_python, onnx, onnx_ir and onnxruntime: in .venv, or named by LOPPER_PYTHON.
  */
 import { exportGguf, exportOnnx, onnxFile } from "@lopper/exports";
 import { FileSink } from "@lopper/files";
@@ -65,7 +65,7 @@ const WAYS = [
   ["ONNX", "onnxruntime", "onnxruntime", "q4"],
 ] as const;
 
-const python = await pythonWith("llama_cpp, onnx, onnxruntime", "comparing quantisers");
+const python = await pythonWith("llama_cpp, onnx, onnx_ir, onnxruntime", "comparing quantisers");
 for (const subject of SUBJECTS) {
   for (const [format, runtime, reader, type] of WAYS) {
     if (!python) continue;
