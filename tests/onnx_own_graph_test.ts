@@ -160,3 +160,14 @@ Deno.test("ONNX: what config.json and graph say of each other is compared, and n
     /its shape is \[.*\] and its config needs \[/,
   );
 });
+
+Deno.test("ONNX: a config of more experts than the graph has tensors is refused before any is made", async () => {
+  using source = await fixture("qwen3_moe");
+  const files = await exported(source);
+  const config = JSON.parse(new TextDecoder().decode(files["config.json"]));
+  const many = { ...config, num_experts: 2 ** 30 };
+  await assert.rejects(
+    opened({ ...files, "config.json": JSON.stringify(many) }),
+    /its config has 1073741824 experts in 0\.experts, and the graph has \d+ tensors in all/,
+  );
+});
