@@ -2,6 +2,7 @@
  * Runs a benchmark and keeps its raw rounds in results/: `deno task bench NAME [options]`.
  * README.md says what each measured. Nothing else should run on the machine meanwhile.
  */
+import { resolve } from "node:path";
 import { parseArgs } from "node:util";
 import { benchBefore } from "./bench_before.ts";
 import { benchCompetition } from "./bench_competition.ts";
@@ -14,6 +15,7 @@ import { benchHangs } from "./bench_hangs.ts";
 import { benchParity } from "./bench_parity.ts";
 import { benchReplay } from "./bench_replay.ts";
 import { benchRequantise } from "./bench_requantise.ts";
+import { benchRivals } from "./bench_rivals.ts";
 import { benchSearch, type SearchCase } from "./bench_search.ts";
 import { benchTasks } from "./bench_tasks.ts";
 import { benchTechniques } from "./bench_techniques.ts";
@@ -42,6 +44,7 @@ const USAGE = `usage: deno task bench NAME [options]
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
   quality      perplexities and zero-shot tasks of pruned models (--smollm2, --qwen or --gemma, --data);
                without any, only the page of the results that there are
+  rivals       other training-free methods on one text (--smollm2, --python, --rivals, --work)
   text         how much text a run needs, and of what kind (--data; --rounds: seeds)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
@@ -53,6 +56,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
+  --rivals DIR      scripts of the other methods: make_texts, stats, methods, local, evaluate
   --code DIR        the published run_multipruner.py and utils.py
   --work DIR        where "fast" and "quality" keep their runs (default: lopper-bench)
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
@@ -112,6 +116,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     published: { type: "string" },
     code: { type: "string" },
     work: { type: "string", default: "lopper-bench" },
+    rivals: { type: "string" },
     before: { type: "string" },
     gguf: { type: "string" },
     gflops: { type: "string" },
@@ -202,6 +207,18 @@ switch (name) {
       ...(smollm2 ? { name: "smollm2", model: smollm2 } : { name: "demo", model: DEMO }),
       data: flags.data,
       seeds: Array.from({ length: rounds }, (_, i) => i + 1),
+    });
+    break;
+  case "rivals":
+    if (!smollm2 || !python || !flags.rivals) {
+      console.error('"rivals" needs --smollm2, --python and --rivals');
+      Deno.exit(2);
+    }
+    await benchRivals({
+      model: resolve(smollm2),
+      python,
+      scripts: flags.rivals,
+      work: resolve(flags.work),
     });
     break;
   case "before":

@@ -12,7 +12,11 @@ import { FIXTURES, fixturesByFamily } from "./support/family_checks.ts";
 import { Random } from "./support/tiny_models.ts";
 import { withTokenizer } from "./support/with_tokenizer.ts";
 
-const NAMES = Object.keys(SETTINGS) as SettingsName[];
+/** Presets, and a table of single changes instead of a search. */
+type Way = SettingsName | "table";
+const WAYS = [...Object.keys(SETTINGS) as SettingsName[], "table"] as const;
+/** Those that meet nothing that others do not meet. */
+const LIKE_OTHERS: readonly Way[] = ["multipruner", "quick"];
 
 /** Texts of digits, whose bytes every tiny vocabulary has. */
 function texts(count: number, seed: number) {
@@ -42,10 +46,10 @@ class Tokenizers implements Disposable {
   }
 }
 
-/** Takes a twentieth of a fixture by a preset. @throws what the run throws. */
+/** Takes a twentieth of a fixture. @throws what the run throws. */
 async function pruned(
   fixture: string,
-  preset: SettingsName,
+  way: Way,
   { backend, tokenizers, queue }: {
     readonly backend: Backend;
     readonly tokenizers: Tokenizers;
@@ -56,8 +60,9 @@ async function pruned(
   const model = { ...opened, folder: withTokenizer(opened) };
   const tokenizer = await tokenizers.of(model);
   try {
+    const asked = way === "table" ? { search: way, ranking: "energy" as const } : { preset: way };
     const flags = runFlags(model.architecture, {
-      ...{ preset, ratio: 5, bestEffort: true, samples: 3, widthSamples: 3, seqLen: 12 },
+      ...{ ...asked, ratio: 5, bestEffort: true, samples: 3, widthSamples: 3, seqLen: 12 },
       heldOut: "digits",
     });
     const cut = await cutTexts(SOURCES, flags, model.architecture, tokenizer);
@@ -71,19 +76,17 @@ async function pruned(
   }
 }
 
-/**
- * The fixtures of all families; of every tenth for the preset whose stages are those of three others
- * in a row, which meet all of them.
- */
-async function familiesFor(preset: SettingsName): Promise<ReadonlyMap<string, string>> {
+/** The fixtures of all families; of every tenth for what meets nothing that others do not meet. */
+async function familiesFor(way: Way): Promise<ReadonlyMap<string, string>> {
   const all = [...await fixturesByFamily()];
-  return new Map(preset === "multipruner" ? all.filter((_, i) => i % 10 === 0) : all);
+  return new Map(LIKE_OTHERS.includes(way) ? all.filter((_, i) => i % 10 === 0) : all);
 }
 
-for (const preset of NAMES) {
+for (const way of WAYS) {
   Deno.test({
-    name:
-      `preset ${preset} decides on every family, or says in a sentence why it has nothing to take`,
+    name: `${
+      way === "table" ? "a table" : `preset ${way}`
+    } decides on every family, or says in a sentence why it has nothing to take`,
     // The engine keeps its threads for the life of the process.
     sanitizeOps: false,
     sanitizeResources: false,
@@ -92,12 +95,12 @@ for (const preset of NAMES) {
       using tokenizers = new Tokenizers();
       const tools = { backend, tokenizers };
       const refused: string[] = [], alone: string[] = [];
-      const fixtures = await familiesFor(preset);
+      const fixtures = await familiesFor(way);
       for (const [type, fixture] of fixtures) {
         try {
-          const { record, bytes: [before, after] } = await pruned(fixture, preset, tools);
+          const { record, bytes: [before, after] } = await pruned(fixture, way, tools);
           // A model of one KV group has no heads to take.
-          if (preset === "heads" && record.steps === 0) {
+          if (way === "heads" && record.steps === 0) {
             alone.push(type);
             continue;
           }
@@ -110,7 +113,7 @@ for (const preset of NAMES) {
         }
       }
       // Only what is for experts alone finds none in most families, and a table knows none.
-      const some = preset === "experts" || preset === "quick";
+      const some = way === "experts" || way === "table";
       const few = some ? refused.length > 0 : refused.length === 0;
       assert.ok(few, refused.join(", "));
       for (const type of alone) {
@@ -124,7 +127,7 @@ for (const preset of NAMES) {
 }
 
 Deno.test({
-  name: "preset quick needs fits, which workers do not have",
+  name: "a table needs fits, which workers do not have",
   sanitizeOps: false,
   sanitizeResources: false,
   async fn() {

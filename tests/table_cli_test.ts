@@ -4,7 +4,11 @@ import { doneHere, failsHere } from "./support/in_process.ts";
 import { checkSameResult } from "./support/kill.ts";
 import { pruneHere, writeTinyRun } from "./support/tiny_run.ts";
 
-const SETTINGS = ["--preset", "quick", "--ratio", "12", "--mlp-group", "3"];
+/** On little text, without trials of rankings. */
+const SETTINGS = [
+  ...["--search", "table", "--ranking", "energy", "--recover", "both"],
+  ...["--samples", "8", "--ratio", "12", "--mlp-group", "3"],
+];
 const json = async (file: string) => JSON.parse(await Deno.readTextFile(file));
 
 Deno.test("--search table: its steps are parts of one plan, and it is resumed anywhere to the same bytes", () =>

@@ -22,7 +22,10 @@ export interface RunFlagsContext {
   readonly saved?: RunFlags;
   /** Whether a decision is applied that was made before: as it is, unless more is asked for. */
   readonly isApplied?: boolean;
-  /** What a model that says so usually takes, instead of what the preset says. */
+  /**
+   * What a model that says so usually takes, instead of what the preset says; of the preset
+   * `quick`, whose point it is to take less, the length of sequences alone.
+   */
   readonly usual?: Partial<Pick<PresetSettings, "samples" | "sequenceLength" | "mlpGroups">>;
 }
 
@@ -35,10 +38,11 @@ export interface RunFlagsContext {
 export function runFlags(
   architecture: Architecture,
   given: Partial<RunFlags>,
-  { saved, isApplied, usual }: RunFlagsContext = {},
+  { saved, isApplied, usual: ofModel }: RunFlagsContext = {},
 ): RunFlags {
   checkParts(RUN_OPTIONS, given);
   const preset = presetSettings(given.preset ?? saved?.preset ?? RUN_DEFAULTS.preset);
+  const usual = preset === SETTINGS.quick ? { sequenceLength: ofModel?.sequenceLength } : ofModel;
   const unfit = whyNotRefitted(architecture);
   const values = settingValues(RUN_OPTIONS, given, saved, {
     preset: {

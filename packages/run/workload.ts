@@ -1,4 +1,10 @@
-import { denseShape, hasExperts, UnreachableTargetError, UsageError } from "@lopper/core";
+import {
+  type Architecture,
+  denseShape,
+  hasExperts,
+  UnreachableTargetError,
+  UsageError,
+} from "@lopper/core";
 import {
   criterionOf,
   PUBLISHED_RANKING,
@@ -10,6 +16,7 @@ import type { Model } from "@lopper/models";
 import { refitWork } from "@lopper/recovery";
 import {
   ByTable,
+  defaultMlpGroup,
   denseState,
   expectedSteps,
   expectedTokens,
@@ -17,6 +24,7 @@ import {
   type SearchPolicy,
   tableWork,
 } from "@lopper/search";
+import { SETTINGS } from "./presets.ts";
 import { fitsCells, pickerOf, policyOf } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
 import type { RunFlags } from "./schemas/flags.ts";
@@ -120,9 +128,8 @@ export function shorterWays(
 /** @returns with `text`, the part of the text that there is then. */
 function otherWays({ architecture }: Pick<Model, "architecture">, flags: RunFlags) {
   const { samples, widthSamples, mlpGroup, recover } = flags;
-  const isQuick = flags.search === "table";
+  const isTable = flags.search === "table";
   const half = (count: number) => Math.ceil(count / 2);
-  const quick = { search: "table", ranking: "energy", recover: "both", samples: 8 } as const;
   return [
     ...samples < 8 || flags.targetLatency !== null ? [] : [{
       options: `--samples ${half(samples)}` +
@@ -130,7 +137,7 @@ function otherWays({ architecture }: Pick<Model, "architecture">, flags: RunFlag
       other: { ...flags, samples: half(samples), widthSamples: half(widthSamples) },
       text: 0.5,
     }],
-    ...isQuick ? [] : [{
+    ...isTable ? [] : [{
       options: `--mlp-group ${2 * mlpGroup}`,
       other: { ...flags, mlpGroup: 2 * mlpGroup },
       text: 1,
@@ -140,12 +147,24 @@ function otherWays({ architecture }: Pick<Model, "architecture">, flags: RunFlag
       other: { ...flags, recover: "local" as const },
       text: 1,
     }],
-    ...flags.preset !== "lopper" || isQuick || flags.uniform || hasExperts(architecture) ? [] : [{
-      options: "--preset quick",
-      other: { ...flags, ...quick },
-      text: Math.min(1, quick.samples / samples),
-    }],
+    ...flags.preset === "lopper" ? [quickWay(architecture, flags)] : [],
   ];
+}
+
+/** What that preset says of a run with these settings. */
+function quickWay(architecture: Architecture, flags: RunFlags) {
+  const { ranking, recover, search, samples, mlpGroups, sequenceLength } = SETTINGS.quick;
+  const seqLen = Math.min(sequenceLength, architecture.maxPositions);
+  return {
+    options: "--preset quick",
+    other: {
+      ...flags,
+      ...{ ranking, recover, search, seqLen },
+      ...{ samples: samples.block, widthSamples: samples.width },
+      mlpGroup: defaultMlpGroup(architecture, mlpGroups),
+    },
+    text: Math.min(1, samples.block * seqLen / (flags.samples * flags.seqLen)),
+  };
 }
 
 function partOf(tokens: TextTokens, share: number): TextTokens {

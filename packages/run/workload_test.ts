@@ -68,3 +68,17 @@ Deno.test("workload: a dry run names what takes less, the shortest first, and no
   const least = flagsOf({ search: "table", samples: 4, recover: "none" });
   assert.deepEqual(shorterWays(MODEL, least, partsOf(least), TOKENS), []);
 });
+
+Deno.test("workload: the preset quick is less than half of the work, on as much text as it takes", () => {
+  const totalWith = (given: Partial<RunFlags>) => {
+    const flags = runFlags(ARCHITECTURE, given);
+    const perSample = flags.seqLen;
+    const tokens = {
+      ...{ block: flags.samples * perSample, width: flags.widthSamples * perSample },
+      ...{ extended: 11 * flags.samples * perSample, validation: flags.samples * perSample },
+      heldOut: TOKENS.heldOut,
+    };
+    return totalOf(workload(MODEL, flags, partsOf(flags), tokens));
+  };
+  assert.ok(totalWith({ preset: "quick" }) < totalWith({}) / 2);
+});
