@@ -42,7 +42,7 @@ const LOPPER: PresetSettings = {
   bos: "each",
 };
 
-/** A third of the work: fewer and larger steps on half of the text, one ranking, and one pass of refits. */
+/** A third of the work: large steps on half of the text, one ranking, and one pass of refits. */
 const QUICK: PresetSettings = {
   ...LOPPER,
   ranking: "energy",
