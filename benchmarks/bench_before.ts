@@ -2,6 +2,7 @@
  * Two checkouts of Lopper on the same runs, in alternating order: whether a change of the code
  * costs time or memory. Both have to write the same weights, or nothing is said of either.
  */
+import { CALIBRATION_TEXT } from "@lopper/demo-model";
 import { createHash } from "node:crypto";
 import { join } from "node:path";
 import { fileURLToPath } from "node:url";
@@ -54,10 +55,14 @@ export async function benchBefore(before: string, larger: string | null, rounds:
   await save("before", { rounds, runs: results });
 }
 
-/** Blocks, channels and heads of a model of 30 layers, ten steps of them. */
+/**
+ * Blocks, channels and heads of a model of 30 layers, some ten steps of them, on a text that every
+ * checkout has.
+ */
 const TEN_STEPS = [
   ...["--preset", "multipruner", "--ratio", "5", "--mlp-group", "96"],
   ...["--samples", "16", "--width-samples", "8", "--seq-len", "128", "--memory", "4GB"],
+  ...["--calibration", fileURLToPath(CALIBRATION_TEXT)],
 ];
 
 /** Runs a checkout's command line in a process of its own. */
