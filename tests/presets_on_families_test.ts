@@ -134,7 +134,7 @@ Deno.test({
     const backend = await openTinyEngine("cpu");
     using tokenizers = new Tokenizers();
     const tools = { backend, tokenizers, queue: {} as WorkQueue };
-    await assert.rejects(pruned("qwen2", "quick", tools), /leave out --workers/);
+    await assert.rejects(pruned("qwen2", "table", tools), /leave out --workers/);
     await backend[Symbol.asyncDispose]();
   },
 });
