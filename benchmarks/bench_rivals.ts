@@ -16,9 +16,10 @@ export interface RivalsOptions {
   readonly scripts: string;
   /** Where texts, statistics, models and losses are kept. */
   readonly work: string;
+  /** Per cent of all parameters that go. */
+  readonly ratios: readonly number[];
 }
 
-const RATIOS = [20, 30] as const;
 const WINDOWS = 8;
 const TEXTS = { wt2: "WikiText-2", c4: "C4" } as const;
 type Text = keyof typeof TEXTS;
@@ -28,12 +29,10 @@ const PARTS = 3;
 /** Methods by what their scripts call them; some are followed by a local refit. */
 const METHODS: Readonly<Record<string, { readonly name: string; readonly refitted?: true }>> = {
   "2ssp": { name: "2SSP", refitted: true },
-  obs1: { name: "OBS, channels and a KV group, uniform, with its refit" },
   obs0: { name: "OBS, channels alone, uniform, with its refit" },
-  flap: { name: "FLAP", refitted: true },
-  wanda1: { name: "Wanda-sp", refitted: true },
+  flap: { name: "FLAP" },
+  wanda0: { name: "Wanda-sp, channels alone" },
   modegpt: { name: "like MoDeGPT" },
-  slicegpt: { name: "SliceGPT" },
 };
 
 /** A pruned model. */
@@ -54,7 +53,7 @@ interface Measured extends Contender {
 
 /** Runs what is not there yet, and prints a table for each ratio. */
 export async function benchRivals(options: RivalsOptions) {
-  const { model, scripts, work, python } = options;
+  const { model, scripts, work, python, ratios } = options;
   await Deno.mkdir(join(work, "m"), { recursive: true });
   const env = { MODEL: model, WORK: work, THREADS: String(navigator.hardwareConcurrency) };
   const run = (script: string, ...args: readonly string[]) =>
@@ -69,9 +68,10 @@ export async function benchRivals(options: RivalsOptions) {
   const statisticsSeconds = (performance.now() - began) / 1000;
   const results: Record<string, readonly Measured[]> = {};
   const dense = { id: "dense", name: "dense" };
-  for (const ratio of RATIOS) {
+  for (const ratio of ratios) {
     const contenders = [
-      await lopperAt(ratio, options, run),
+      await lopperAt(ratio, "lopper", options, run),
+      await lopperAt(ratio, "quick", options, run),
       ...await rivalsAt(ratio, options, run),
     ];
     console.error(`windows of ${contenders.length} models without ${ratio} %`);
@@ -89,14 +89,16 @@ type RunScript = (script: string, ...args: readonly string[]) => Promise<string>
 
 async function lopperAt(
   ratio: number,
+  preset: "lopper" | "quick",
   { model, work }: RivalsOptions,
   run: RunScript,
 ): Promise<Contender> {
-  const id = `lopper-${ratio}`, out = join(work, id);
+  const id = `${preset}-${ratio}`, out = join(work, id);
   if (!await exists(join(out, "run.json"))) {
-    console.error(`Lopper, ${ratio} %`);
+    console.error(`Lopper, --preset ${preset}, ${ratio} %`);
     const texts = ["a.jsonl", "w.jsonl"].flatMap((file) => ["--calibration", join(work, file)]);
-    await lopper(["prune", model, ...texts, "--ratio", String(ratio), "--out", out]);
+    const how = ["--preset", preset, "--ratio", String(ratio), "--out", out];
+    await lopper(["prune", model, ...texts, ...how]);
   }
   if (!await exists(join(work, `m/${id}.json`))) {
     await run("from_lopper", out, id);
@@ -105,7 +107,7 @@ async function lopperAt(
     const said = JSON.parse(await Deno.readTextFile(file));
     await Deno.writeTextFile(file, JSON.stringify({ ...said, seconds }));
   }
-  return { id, name: "Lopper, by its defaults" };
+  return { id, name: preset === "lopper" ? "Lopper" : `Lopper, \`--preset ${preset}\`` };
 }
 
 async function rivalsAt(

@@ -44,7 +44,7 @@ const USAGE = `usage: deno task bench NAME [options]
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
   quality      perplexities and zero-shot tasks of pruned models (--smollm2, --qwen or --gemma, --data);
                without any, only the page of the results that there are
-  rivals       other training-free methods on one text (--smollm2, --python, --rivals, --work)
+  rivals       other training-free methods on one text (--smollm2, --python, --rivals, --ratios, --work)
   text         how much text a run needs, and of what kind (--data; --rounds: seeds)
   wikitext     perplexity of WikiText-2 under SmolLM2, and by PyTorch (--python, --data)
 
@@ -57,6 +57,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --python FILE     a Python with what requirements.txt names
   --published FILE  a script: FILE CODE MODEL TEXTS.json OUT.json [flags of the published search]
   --rivals DIR      scripts of the other methods: make_texts, stats, methods, local, evaluate
+  --ratios N,N      for rivals, per cent of the parameters that go (default: 20,30)
   --code DIR        the published run_multipruner.py and utils.py
   --work DIR        where "fast" and "quality" keep their runs (default: lopper-bench)
   --data DIR        folder of the tasks' data sets (scripts/oracles/harness_tasks.py names the files)
@@ -117,6 +118,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     code: { type: "string" },
     work: { type: "string", default: "lopper-bench" },
     rivals: { type: "string" },
+    ratios: { type: "string", default: "20,30" },
     before: { type: "string" },
     gguf: { type: "string" },
     gflops: { type: "string" },
@@ -219,6 +221,7 @@ switch (name) {
       python,
       scripts: flags.rivals,
       work: resolve(flags.work),
+      ratios: flags.ratios.split(",").map(Number),
     });
     break;
   case "before":
