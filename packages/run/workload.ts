@@ -147,7 +147,8 @@ function otherWays({ architecture }: Pick<Model, "architecture">, flags: RunFlag
       other: { ...flags, recover: "local" as const },
       text: 1,
     }],
-    ...flags.preset === "lopper" ? [quickWay(architecture, flags)] : [],
+    // Who asked for a table keeps it with any preset.
+    ...flags.preset === "lopper" && !isTable ? [quickWay(architecture, flags)] : [],
   ];
 }
 

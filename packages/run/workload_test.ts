@@ -65,6 +65,9 @@ Deno.test("workload: a dry run names what takes less, the shortest first, and no
   }, 0);
   const said = ways.map(({ options }) => options);
   assert.ok(said.includes("--samples 32") && said.includes("--preset quick"), said.join());
+  const table = flagsOf({ search: "table" });
+  const ofTable = shorterWays(MODEL, table, partsOf(table), TOKENS).map(({ options }) => options);
+  assert.ok(!ofTable.includes("--preset quick"), "which leaves a table that was asked for");
   const least = flagsOf({ search: "table", samples: 4, recover: "none" });
   assert.deepEqual(shorterWays(MODEL, least, partsOf(least), TOKENS), []);
 });
