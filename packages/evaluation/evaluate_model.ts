@@ -1,5 +1,5 @@
 import { countParameters, denseShape } from "@lopper/core";
-import { canReside, ResidentDecoder } from "@lopper/runtime";
+import { residentCopy } from "@lopper/runtime";
 import { tokensAround } from "@lopper/tokenizers";
 import { evaluateTask, prepareTask, questionsDigest } from "./evaluate_task.ts";
 import {
@@ -63,11 +63,9 @@ async function measureTexts(
   measuring: Measuring,
 ): Promise<MeasuredText[]> {
   if (texts.length === 0) return [];
-  const { decoder, backend } = open;
+  const { decoder } = open;
   const shape = denseShape(decoder.blocks);
-  await using resident = backend.description.residentWeights && canReside(decoder.architecture)
-    ? new ResidentDecoder(backend, decoder.weights)
-    : null;
+  await using resident = residentCopy(decoder);
   const scorer: SequenceScorer = resident
     ? { nll: (sequences) => resident.nll(shape, sequences) }
     : sequenceScorer(decoder);

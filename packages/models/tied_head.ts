@@ -3,6 +3,7 @@ import type { ModelConfig } from "./config_schema.ts";
 import { fromFloat32, isHalf, type TensorInfo, type TensorStore, toFloat32 } from "@lopper/formats";
 import type { Family } from "./families/family.ts";
 import { bindWeights, isGuessing, type Weight } from "./model.ts";
+import { sameBytes } from "./same_bytes.ts";
 
 /** Bytes that are compared at a time: as many as are hashed at a time. */
 const CHUNK_BYTES = 16 * 1024 * 1024;
@@ -100,14 +101,4 @@ function sameNumbers(a: TensorInfo, ofA: Uint8Array, b: TensorInfo, ofB: Uint8Ar
   if (isHalf(a.dtype) && b.dtype === "F32") return sameBytes(ofA, fromFloat32(a.dtype, exactB));
   if (isHalf(b.dtype) && a.dtype === "F32") return sameBytes(ofB, fromFloat32(b.dtype, exactA));
   return exactA.every((value, i) => value === exactB[i]);
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  const words = (bytes: Uint8Array) => {
-    const aligned = bytes.byteOffset % 2 === 0 ? bytes : bytes.slice();
-    return new Uint16Array(aligned.buffer, aligned.byteOffset, aligned.byteLength / 2);
-  };
-  const [wordsA, wordsB] = [words(a), words(b)];
-  for (let i = 0; i < wordsA.length; i++) if (wordsA[i] !== wordsB[i]) return false;
-  return wordsA.length === wordsB.length;
 }

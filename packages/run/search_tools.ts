@@ -20,7 +20,7 @@ import {
   SuffixScorer,
 } from "@lopper/importance";
 import type { Model } from "@lopper/models";
-import { canReside, Decoder, ResidentDecoder } from "@lopper/runtime";
+import { Decoder, residentCopy, ResidentDecoder } from "@lopper/runtime";
 import {
   ByTable,
   competition,
@@ -120,10 +120,7 @@ export function groupSizes(
 
 /** What candidates run on: the decoder, or a copy on its backend's device. */
 export function searchingOn(decoder: Decoder): Decoder | ResidentDecoder {
-  const { backend, architecture } = decoder;
-  return backend.description.residentWeights && canReside(architecture)
-    ? new ResidentDecoder(backend, decoder.weights)
-    : decoder;
+  return residentCopy(decoder) ?? decoder;
 }
 
 /** In what batches the search that the flags ask for goes over its samples. */

@@ -18,7 +18,7 @@ export { activationBytes, sharedEngineBytes } from "./memory.ts";
 export type { ExpertSums, RoutedOutput } from "./mixtures.ts";
 export { KeptStates } from "./kept_states.ts";
 export type { Predictions } from "./predictions.ts";
-export { canReside, slowerOnDevices } from "./residence.ts";
+export { residentCopy, slowerOnDevices } from "./residence.ts";
 export { ResidentDecoder, type ResidentDecoderOptions } from "./resident_decoder.ts";
 export { type RopeTable, ropeTable } from "./rope.ts";
 export { measureSpeed, type Speed, type SpeedOptions } from "./speed.ts";

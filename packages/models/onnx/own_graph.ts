@@ -26,6 +26,7 @@ import {
 import { cachedDecoder, type DecoderWeight } from "@lopper/graphs";
 import { blockTensorName, type Family } from "../families/family.ts";
 import { type DeclaredTensor, declaredTensors } from "../model.ts";
+import { sameBytes } from "../same_bytes.ts";
 import { nodeName } from "./operators.ts";
 import { rotaryAngles } from "./rotary_angles.ts";
 
@@ -149,10 +150,6 @@ async function checkSame(graph: OnnxGraph, source: ByteSource, expected: Uint8Ar
     `${graph.file}: ${what} is not as Lopper ${VERSION} writes it of the model that its config describes; ` +
       "open the model that it was exported from, or export that anew",
   );
-}
-
-function sameBytes(a: Uint8Array, b: Uint8Array): boolean {
-  return a.byteLength === b.byteLength && a.every((byte, i) => byte === b[i]);
 }
 
 function inWords(node: OnnxNode | undefined): string {
