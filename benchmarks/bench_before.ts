@@ -4,15 +4,18 @@
  */
 import { CALIBRATION_TEXT } from "@lopper/demo-model";
 import { createHash } from "node:crypto";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { alternate, inTemporaryFolder, median, printTable, ROOT, save } from "./harness.ts";
 import { watchedLopper } from "./watched.ts";
 
 interface Run {
+  /** Of its file in results/. */
   readonly name: string;
-  /** Of `lopper prune`, without --out. */
-  readonly args: readonly string[];
+  /** Null for the embedded model. */
+  readonly model: string | null;
+  /** Of `lopper prune`, without the model and --out. */
+  readonly flags: readonly string[];
 }
 
 interface Round {
@@ -27,22 +30,23 @@ interface Round {
 
 /**
  * @param before folder of the other checkout.
- * @param larger a model for a run of some ten steps, beside the embedded one's defaults.
+ * @param models each for a run of a few steps; without any it is the embedded one by its
+ *   defaults.
  */
-export async function benchBefore(before: string, larger: string | null, rounds: number) {
-  const runs: readonly Run[] = [
-    { name: "embedded", args: [] },
-    ...(larger === null ? [] : [{ name: "ten steps", args: [larger, ...TEN_STEPS] }]),
-  ];
-  const results: Record<string, unknown> = {};
-  for (const run of runs) {
-    const checkouts = { before, now: fileURLToPath(ROOT) };
-    const found = await alternate(
+export async function benchBefore(before: string, models: readonly string[], rounds: number) {
+  const larger = models.map((model) => ({
+    name: `before-${basename(model)}`,
+    ...{ model, flags: FEW_STEPS },
+  }));
+  const embedded = { name: "before-embedded", model: null, flags: [] };
+  const checkouts = { before, now: fileURLToPath(ROOT) };
+  for (const run of models.length > 0 ? larger : [embedded]) {
+    const variants = await alternate(
       Object.entries(checkouts).map(([name, root]) => ({ name, run: () => prune(root, run) })),
       rounds,
     );
-    checkSameOutput(run.name, found.flatMap(({ rounds }) => rounds));
-    const rows = found.map(({ name, rounds }) => [
+    checkSameOutput(run.name, variants.flatMap(({ rounds }) => rounds));
+    const rows = variants.map(({ name, rounds }) => [
       `${run.name}, ${name}`,
       median(rounds.map(({ seconds }) => seconds)).toFixed(2),
       (median(rounds.map(({ peakBytes }) => peakBytes)) / 1e6).toFixed(0),
@@ -50,27 +54,24 @@ export async function benchBefore(before: string, larger: string | null, rounds:
       rounds[0].steps,
     ]);
     printTable(["run", "seconds", "peak MB", "block-tokens", "steps"], rows);
-    results[run.name] = { args: run.args.slice(larger === null ? 0 : 1), variants: found };
+    await save(run.name, { rounds, flags: run.flags.map((flag) => basename(flag)), variants });
   }
-  await save("before", { rounds, runs: results });
 }
 
-/**
- * Blocks, channels and heads of a model of 30 layers, some ten steps of them, on a text that every
- * checkout has.
- */
-const TEN_STEPS = [
+/** Blocks, channels and heads of a model of 30 layers, on a text that every checkout has. */
+const FEW_STEPS = [
   ...["--preset", "multipruner", "--ratio", "5", "--mlp-group", "96"],
-  ...["--samples", "16", "--width-samples", "8", "--seq-len", "128", "--memory", "4GB"],
+  ...["--samples", "4", "--width-samples", "2", "--seq-len", "128", "--memory", "4GB"],
   ...["--calibration", fileURLToPath(CALIBRATION_TEXT)],
 ];
 
 /** Runs a checkout's command line in a process of its own. */
-async function prune(root: string, { args }: Run): Promise<Round> {
+async function prune(root: string, { model, flags }: Run): Promise<Round> {
   return await inTemporaryFolder(async (folder) => {
     const out = join(folder, "out");
-    const run = await watchedLopper(["prune", ...args, "--out", out], { root });
-    if (run.exitCode !== 0) throw new Error(`${root}: prune ${args.join(" ")} failed`);
+    const args = ["prune", ...(model === null ? [] : [model]), ...flags];
+    const run = await watchedLopper([...args, "--out", out], { root });
+    if (run.exitCode !== 0) throw new Error(`${root}: ${args.join(" ")}: ${run.said.join("\n")}`);
     const record = JSON.parse(await Deno.readTextFile(join(out, "run.json")));
     const weights = createHash("sha256");
     weights.update(await Deno.readFile(join(out, "model.safetensors")));

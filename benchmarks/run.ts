@@ -38,7 +38,8 @@ const USAGE = `usage: deno task bench NAME [options]
   growth       cost against layers, width, calibration tokens and ratio
   elimination  one MLP's channels in order by what the others cannot make up for (--wide)
   requantise   a quantised source (--gguf), pruned and quantised again
-  before       seconds and memory of this checkout and of another (--before), with ten steps of --gguf
+  before       seconds and memory of this checkout and of another (--before): the embedded model, or a few
+               steps of each --model
   estimate     what large models would take, on paper (--gflops, --fast-factor)
   parity       lopper evaluate against lm-evaluation-harness, request by request (--python, --data)
   tasks        requests per second on HellaSwag, and of lm-evaluation-harness (--python, --data)
@@ -52,6 +53,7 @@ const USAGE = `usage: deno task bench NAME [options]
   --qwen DIR        for quality: Qwen2.5-Coder-0.5B (convert_qwen.py writes it)
   --gemma DIR       for quality: Gemma-3-270M (convert_gemma.py writes it)
   --before DIR      another checkout of Lopper
+  --model PATH      for before: a model's folder or file; may be given several times
   --gguf FILE       a quantised GGUF file
   --rounds N        rounds of each variant, or seeds of each technique (default: 3)
   --python FILE     a Python with what requirements.txt names
@@ -120,6 +122,7 @@ const { values: flags, positionals: [name] } = parseArgs({
     rivals: { type: "string" },
     ratios: { type: "string", default: "20,30" },
     before: { type: "string" },
+    model: { type: "string", multiple: true, default: [] },
     gguf: { type: "string" },
     gflops: { type: "string" },
     "fast-factor": { type: "string" },
@@ -229,7 +232,7 @@ switch (name) {
       console.error('"before" needs --before DIR');
       Deno.exit(2);
     }
-    await benchBefore(flags.before, flags.gguf ?? null, rounds);
+    await benchBefore(flags.before, flags.model.map((model) => resolve(model)), rounds);
     break;
   case "estimate":
     await benchEstimate({

@@ -1,10 +1,11 @@
 /**
- * Writes a checkpoint of the shape of TinyLlama-1.1B or Llama-3-8B with random weights: what a run
- * takes does not depend on what the weights are worth. Matrices are normal with standard deviation
- * 0.02, norms are 1, everything is BF16, and the same weights come out every time. The tokenizer is
- * that of the embedded model, whose ids are all below these vocabularies.
+ * Writes a checkpoint of the shape of SmolLM2-135M, TinyLlama-1.1B or Llama-3-8B with random weights:
+ * what a run takes does not depend on what the weights are worth. Matrices and biases are normal
+ * with standard deviation 0.02, norms are 1, everything is BF16, and the same weights come out every
+ * time. The tokenizer is that of the embedded model, whose ids are all below these vocabularies.
  *
- * Usage: deno run -A benchmarks/make_random_llama.ts OUT_DIR [--shape 1.1B|8B] [--layers N]
+ * Usage: deno run -A benchmarks/make_random_model.ts OUT_DIR [--shape 135M|1.1B|8B] [--layers N]
+ *          [--family llama|mistral|qwen2|qwen3]
  */
 import { FileSink, writeTextFileAtomically } from "@lopper/files";
 import { fromFloat32, type TensorEntry, writeSafetensors } from "@lopper/formats";
@@ -26,6 +27,12 @@ const TOKENIZER_FILES = ["tokenizer.json", "tokenizer_config.json"];
 
 /** What differs, in the words of a config. */
 const SHAPES = {
+  "135M": {
+    ...{ hidden_size: 576, intermediate_size: 1536, num_hidden_layers: 30 },
+    ...{ num_attention_heads: 9, num_key_value_heads: 3, head_dim: 64 },
+    ...{ vocab_size: 49_152, max_position_embeddings: 8192, rope_theta: 100_000 },
+    tie_word_embeddings: true,
+  },
   "1.1B": {
     ...{ hidden_size: 2048, intermediate_size: 5632, num_hidden_layers: 22 },
     ...{ num_attention_heads: 32, num_key_value_heads: 4, head_dim: 64 },
@@ -38,29 +45,45 @@ const SHAPES = {
   },
 };
 
+/** What configs of a family say that those of Llama do not. */
+const FAMILIES = {
+  llama: { architectures: ["LlamaForCausalLM"], attention_bias: false, mlp_bias: false },
+  mistral: { architectures: ["MistralForCausalLM"], sliding_window: null },
+  qwen2: { architectures: ["Qwen2ForCausalLM"], use_sliding_window: false },
+  qwen3: {
+    ...{ architectures: ["Qwen3ForCausalLM"], attention_bias: false, use_sliding_window: false },
+  },
+};
+
 const { values: flags, positionals: [out, ...rest] } = parseArgs({
   args: Deno.args,
-  options: { shape: { type: "string", default: "1.1B" }, layers: { type: "string" } },
+  options: {
+    shape: { type: "string", default: "1.1B" },
+    layers: { type: "string" },
+    family: { type: "string", default: "llama" },
+  },
   allowPositionals: true,
 });
 const shape = new Map(Object.entries(SHAPES)).get(flags.shape);
+const own = new Map(Object.entries(FAMILIES)).get(flags.family);
 const layerCount = Number(flags.layers ?? shape?.num_hidden_layers);
-if (!out || rest.length > 0 || !shape || !Number.isInteger(layerCount) || layerCount < 1) {
-  console.error("usage: make_random_llama.ts OUT_DIR [--shape 1.1B|8B] [--layers N], N at least 1");
+if (!out || rest.length > 0 || !shape || !own || !Number.isInteger(layerCount) || layerCount < 1) {
+  console.error(
+    "usage: make_random_model.ts OUT_DIR [--shape 135M|1.1B|8B] [--layers N] " +
+      "[--family llama|mistral|qwen2|qwen3], N at least 1",
+  );
   Deno.exit(2);
 }
 
 const config = {
-  architectures: ["LlamaForCausalLM"],
-  model_type: "llama",
+  model_type: flags.family,
+  ...own,
   dtype: "bfloat16",
+  tie_word_embeddings: false,
   ...shape,
   num_hidden_layers: layerCount,
   rms_norm_eps: 1e-5,
   hidden_act: "silu",
-  attention_bias: false,
-  mlp_bias: false,
-  tie_word_embeddings: false,
   bos_token_id: 0,
   eos_token_id: 0,
 };
@@ -95,7 +118,7 @@ function add(name: string, shape: readonly number[]) {
   const data = () => {
     if (buffer.length < count) buffer = new Uint16Array(count);
     const halves = buffer.subarray(0, count);
-    if (shape.length === 1) halves.fill(one);
+    if (shape.length === 1 && !name.endsWith("bias")) halves.fill(one);
     else fillFromTable(halves);
     return Promise.resolve(new Uint8Array(buffer.buffer, 0, 2 * count));
   };
