@@ -49,5 +49,6 @@ export { ResidentScorer } from "./resident_scorer.ts";
 export { concatenated, everySample, listOf, type SampleList } from "./sample_list.ts";
 export { routedTokens } from "./routed_tokens.ts";
 export type { Scorable, Score, Scorer } from "./scorer.ts";
+export { sharedPassBytes } from "./shared_passes.ts";
 export { SuffixScorer } from "./suffix_scorer.ts";
 export { parseSamples, textSamples } from "./text_samples.ts";

@@ -7,9 +7,10 @@ import { type CalibrationSet, tokenCount } from "./calibration.ts";
 import { lastDifference } from "./differences.ts";
 import { nextTokens, perplexity, sequenceMeans } from "./perplexity.ts";
 import type { Scorable, Score, Scorer, ScorerOptions } from "./scorer.ts";
+import { SharedPasses } from "./shared_passes.ts";
 
 export interface SuffixScorerOptions extends ScorerOptions {
-  /** Bytes that kept block inputs may take. */
+  /** Bytes that kept block inputs may take, and where blocks stay in the file all hidden states. */
   readonly cacheBytes: number;
 }
 
@@ -24,18 +25,25 @@ interface Batch {
  * candidate asks for, and after a step only from the block that changed on; where the favoured
  * candidate was taken, its block inputs are the base plan's, and no block runs twice. Block inputs
  * are kept for as many batches as fit into `cacheBytes`, for those used last, and for one at least.
+ *
+ * Where blocks stay in the file, what is expected runs together, and one batch of the base plan is
+ * kept.
  */
 export class SuffixScorer implements Scorer {
   readonly tokens: number;
   readonly length: number;
   readonly batches: readonly (readonly number[])[];
   readonly keptBatches: number;
+  /** Only where something is gained by it. */
+  readonly expect?: NonNullable<Scorer["expect"]>;
   readonly #decoder: Decoder;
   readonly #calibration: CalibrationSet;
   readonly #batches: readonly Batch[];
   readonly #losses: BatchLosses;
   readonly #headCost: number;
   readonly #inputs: BlockInputs;
+  /** Null where all blocks are in memory. */
+  readonly #shared: SharedPasses | null;
 
   constructor(decoder: Decoder, calibration: CalibrationSet, options: SuffixScorerOptions) {
     const { length } = calibration;
@@ -51,8 +59,24 @@ export class SuffixScorer implements Scorer {
     });
     this.#losses = new BatchLosses(calibration, this.batches, options.judge);
     const copy = keptBytes(decoder.architecture, length, options.batchTokens);
-    this.#inputs = new BlockInputs(this.#batches.length, options.cacheBytes, copy);
+    const isInFile = decoder.weights.blocksInFile > 0;
+    const cacheBytes = isInFile ? 0 : options.cacheBytes;
+    this.#inputs = new BlockInputs(this.#batches.length, cacheBytes, copy);
     this.keptBatches = this.#inputs.keptBatches;
+    this.#shared = isInFile ? this.#sharedPasses(Math.max(0, options.cacheBytes - copy)) : null;
+    if (!this.#shared) return;
+    this.expect = (base, candidates, batch, what) => {
+      if (what === "score") this.#shared!.expect(base, candidates, batch);
+    };
+  }
+
+  #sharedPasses(bytes: number): SharedPasses {
+    return new SharedPasses({
+      ...{ decoder: this.#decoder, inputs: this.#inputs, bytes },
+      embed: (batch) => this.#decoder.embed(this.#batches[batch].sequences),
+      tokensOf: (batch) => this.#batches[batch].labels.length,
+      means: (output, batch) => this.#means(output, batch),
+    });
   }
 
   /**
@@ -75,6 +99,7 @@ export class SuffixScorer implements Scorer {
 
   release() {
     this.#inputs.release();
+    this.#shared?.release();
   }
 
   async evaluate(
@@ -124,6 +149,7 @@ export class SuffixScorer implements Scorer {
     candidate: Scorable | null,
     batch: number,
   ): Promise<readonly number[]> {
+    if (this.#shared) return await this.#shared.score(base, candidate, batch);
     if (!candidate) {
       const output = await this.#input(base, base.length, batch);
       return await this.#means(output, batch);

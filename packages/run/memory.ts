@@ -1,6 +1,6 @@
 import type { BackendDescription } from "@lopper/backends";
 import { formatBytes, InsufficientMemoryError } from "@lopper/core";
-import { keptBytes, PREDICTION_BYTES } from "@lopper/importance";
+import { keptBytes, PREDICTION_BYTES, sharedPassBytes } from "@lopper/importance";
 import type { Model } from "@lopper/models";
 import { activationBytes, type WeightMemory, weightMemory } from "@lopper/runtime";
 import {
@@ -32,7 +32,7 @@ export interface WeightRoom {
 export interface MemoryPlan extends WeightRoom {
   /** Tokens that run through a block together. */
   readonly batchTokens: number;
-  /** Bytes for kept block inputs of one scorer. */
+  /** Bytes for hidden states of one scorer: kept block inputs, and candidates that share a reading. */
   readonly cacheBytes: number;
   /** Bytes of weights that stay in the file. */
   readonly inFileBytes: number;
@@ -123,10 +123,18 @@ function planOf(
         : tooLittle(short!.work.what, short!.parts, budget, short!.work.otherwise);
     }
     let room = Math.min(budget, ...apart.map(({ parts }) => budget - sumOf(parts)));
-    // What is not there is read again and again, so it comes first.
-    const { taken, ...held } = heldBytes(weights, blocks, Math.min(budget - least, room));
+    // What is not there is read again and again, so it comes first, but for what has candidates
+    // share a reading.
+    const together = blocks === "file"
+      ? Math.min(budget - least, sharedPassBytes(needs.architecture))
+      : 0;
+    const { taken, ...held } = heldBytes(
+      weights,
+      blocks,
+      Math.min(budget - least - together, room),
+    );
     room -= taken;
-    const left = budget - least - taken;
+    const left = budget - least - together - taken;
     // Room for candidates' block inputs saves more than weights that need no expanding, and both
     // more than a second batch.
     const batches = Math.ceil(needs.tokens / batchTokens);
@@ -134,7 +142,8 @@ function planOf(
     // Weights in float32 take the place of their halves.
     const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
     const rest = left - oneBatch - expandedBytes / 2;
-    const cacheBytes = inputs + oneBatch + Math.min(rest, (batches - 1) * COPIES * inputs);
+    const cacheBytes = inputs + together + oneBatch +
+      Math.min(rest, (batches - 1) * COPIES * inputs);
     const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
     const work = workspaceOf(needs, places, room - expandedBytes / 2);
     const inMemory = taken + expandedBytes / 2;

@@ -55,9 +55,9 @@ export class BlockWeights {
     return this.#held.size > 0;
   }
 
-  /** Those in memory. */
-  get held(): Iterable<LaidOutWeight> {
-    return this.#held.values();
+  /** Bytes of those in memory. */
+  get bytes(): number {
+    return [...this.#held.values()].reduce((sum, { tensor }) => sum + tensor.data.byteLength, 0);
   }
 
   /**

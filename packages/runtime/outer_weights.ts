@@ -72,6 +72,14 @@ export class OuterWeights implements Parts {
     });
   }
 
+  /** Bytes of all of them as they are held. */
+  get bytes(): number {
+    const { headVectors, positions, embedding, lmHead } = this;
+    const matrices = [...new Set([embedding, lmHead])].map(({ data }) => data);
+    return [...Object.values(headVectors), ...positions ? [positions] : [], ...matrices]
+      .reduce((sum, { byteLength }) => sum + byteLength, 0);
+  }
+
   /**
    * What enters the first block for `ids` at these positions, `[ids.length, hiddenSize]`.
    * @throws {RangeError} when an id is not in the vocabulary, or a position not a learned one.

@@ -16,6 +16,11 @@ export class ReadBlocks {
     this.#blocks = blocks;
   }
 
+  /** How many of them stay in the file. */
+  get inFile(): number {
+    return [...this.#blocks.values()].filter(({ isHeld }) => !isHeld).length;
+  }
+
   /** @throws {TypeError} when the block was not read. */
   of(number: number): BlockWeights {
     const weights = this.#blocks.get(number);

@@ -93,15 +93,8 @@ export class LaidOutWeights {
     this.#blocks = new ReadBlocks(blocks);
     this.#experts = experts;
     this.#ranking = ranking;
-    const tensors = new Set([outer.embedding, outer.lmHead]);
-    for (const block of blocks.values()) {
-      for (const { tensor } of block.held) tensors.add(tensor);
-    }
-    const vectors = Object.values(this.headVectors);
-    this.bytes = vectors.reduce((sum, { byteLength }) => sum + byteLength, 0) +
-      (this.positions?.byteLength ?? 0);
-    for (const { data } of tensors) this.bytes += data.byteLength;
-    for (const { bytes } of experts.values()) this.bytes += bytes;
+    this.bytes = outer.bytes;
+    for (const { bytes } of [...blocks.values(), ...experts.values()]) this.bytes += bytes;
     this.expandedBytesHeld = memory.expandedBytesHeld;
     this.workspace = memory.workspace;
     this.#buffer = new SharedBuffer(memory.scratchBytes);
@@ -180,6 +173,7 @@ export class LaidOutWeights {
       throw new RangeError(`${columns.length} values do not replace ${before.length} of ${name}`);
     }
     replaceFirst(weight.tensor, columns);
+    this.#buffer.forget();
     await weights.replace(name, weight, units, this.workspace);
     this.#blocks.forget();
     return before;
@@ -221,6 +215,11 @@ export class LaidOutWeights {
   rearrange(ranking: Ranking) {
     this.#blocks.rearrange(this.architecture.blocks, this.#ranking, ranking);
     this.#ranking = ranking;
+  }
+
+  /** Blocks of which weights stay in the file, those of experts not counted. */
+  get blocksInFile(): number {
+    return this.#blocks.inFile;
   }
 
   /** As `OuterWeights` has them. */

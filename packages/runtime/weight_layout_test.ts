@@ -372,8 +372,15 @@ Deno.test("weights: what is in float32 is a view at every width, and halves are 
   const none = await LaidOutWeights.load(model, { expandedBytes: 0 });
   const matrices = async (size: BlockSize) =>
     (await none.block(number, size)).filter(({ name }) => ["gate", "up", "down"].includes(name));
-  const { buffer } = (await matrices(full))[0].data;
+  const expanded = await matrices(full);
+  const { buffer } = expanded[0].data;
   const scratch = new Float32Array(buffer).fill(NaN);
+  (await matrices(one)).forEach(({ data }, i) => {
+    assert.equal(data.byteOffset, expanded[i].data.byteOffset, "it is there already");
+  });
+  assert.ok(scratch.every(Number.isNaN));
+  none.lmHead();
+  scratch.fill(NaN);
   const narrow = await matrices(one);
   for (const { data } of narrow) assert.equal(data.buffer, buffer);
   const rows = narrow.length * model.architecture.hiddenSize;

@@ -118,12 +118,18 @@ export class ModelWorker implements JobWorker {
     const base = withSizes(blocks, denseShape(blocks), job.base);
     const values: (readonly number[])[] = [];
     if (job.task === "prepare") return values;
-    for (const candidate of job.candidates) {
+    const candidates = job.candidates.map((candidate) => {
       const scored = candidate &&
         { first: candidate.first, shape: withSizes(blocks, base, candidate.sizes) };
       if (scored && scored.first > firstOf(candidate.sizes)) {
         throw new WorkError("the queue has a candidate that begins behind what it changes");
       }
+      return scored;
+    });
+    if (job.task === "score" && "expect" in scorer) {
+      scorer.expect?.(base, candidates, job.batch, job.task);
+    }
+    for (const scored of candidates) {
       if (job.task === "score") {
         const losses = await scorer.score(base, scored, job.batch);
         values.push(losses);

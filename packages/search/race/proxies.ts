@@ -33,10 +33,14 @@ export async function* gatherByProxy(
   const least = Math.max(MIN_SCORED, Math.ceil(candidates.length * PROXY_SHARE));
   const patience = Math.ceil(candidates.length * PATIENCE);
   const pool: number[] = [];
-  scores.expect(order.slice(0, least), [first]);
-  let best = 0;
+  let best = 0, expected = 0;
   for (const [rank, i] of order.entries()) {
     if (rank >= least && rank - best > patience) break;
+    if (rank === expected) {
+      // Whatever comes of them, so many will be scored.
+      expected = Math.max(least, best + patience + 1);
+      scores.expect(order.slice(rank, expected), [first]);
+    }
     yield* scoreEach(scores, [i], [first]);
     pool.push(i);
     if (scores.loss(i) < scores.loss(order[best])) best = rank;

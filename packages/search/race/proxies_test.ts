@@ -18,9 +18,19 @@ Deno.test("proxies: those that move their block least are scored, a third of all
 });
 
 Deno.test("proxies: as long as better ones come, the next are scored, too", async () => {
-  const { step, accounts } = withLossIncreases((i) => i === 7 ? 0.5 : i === 10 ? 0.1 : 1 + i);
+  const { step, accounts, scorer } = withLossIncreases((i) =>
+    i === 7 ? 0.5 : i === 10 ? 0.1 : 1 + i
+  );
+  const portions: number[] = [];
+  const { expect } = scorer;
+  scorer.expect = (base, candidates, ...rest) => {
+    if (candidates.length > 1) portions.push(candidates.length);
+    expect.call(scorer, base, candidates, ...rest);
+  };
   // An eighth of all may follow the best one.
   assert.deepEqual(await finished(gatherByProxy(step, accounts)), numbers(14));
+  assert.deepEqual(portions, [24, 8, 3, 3], "as many at a time as are certain to be scored");
+  assert.equal(scorer.unasked, 0);
 });
 
 Deno.test("proxies: a scorer that cannot tell says so, and nothing is scored", async () => {

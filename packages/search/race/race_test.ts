@@ -96,6 +96,7 @@ async function tenSteps({ scorer, nll }: Synthetic, options: RaceOptions): Promi
         .reduce((a, b) => a + b, 0) / SEQUENCES;
     const truth = candidates.map((c) => mean(layersOfShape(ARCHITECTURE, c.shape)));
     const taken = update.value;
+    assert.equal(scorer.unasked, 0, "what was expected was asked for");
     assert.equal(scores.count(taken), SEQUENCES, "the taken one is scored on everything");
     assert.equal(scorer.favoured, candidates[taken].shape, "and its block inputs are kept");
     regrets.push(truth[taken] - truth[indexOfLowest(truth)]);

@@ -6,7 +6,7 @@ import type { GroupSizes } from "../dimensions/dimension.ts";
 import { proposalOf } from "../proposal.ts";
 import { meanOf } from "../race/race_step.ts";
 import { savedBy } from "../saved.ts";
-import type { ScoreEvent, StepScores } from "../scores.ts";
+import { BASE, type ScoreEvent, type StepScores } from "../scores.ts";
 import type { Search, SearchEvent, SearchPosition } from "../search.ts";
 import { stepOf } from "../step.ts";
 import { takeStep } from "../take_step.ts";
@@ -56,9 +56,13 @@ async function* fill(
   fitter: Fitter | null,
 ): AsyncGenerator<ScoreEvent, void> {
   const batches = tableBatches(table.scorer);
+  const isFitted = (cell: number) =>
+    fitter !== null && table.candidates[cell].changes[0].dimension !== null;
+  const plain = [...table.candidates.keys()].filter((cell) => !isFitted(cell));
+  table.expect([BASE, ...plain], batches);
   yield* table.scoreBase(batches);
-  for (const [cell, { shape, first, changes: [{ dimension }] }] of table.candidates.entries()) {
-    if (fitter === null || dimension === null) {
+  for (const [cell, { shape, first }] of table.candidates.entries()) {
+    if (fitter === null || !isFitted(cell)) {
       yield* table.score(cell, batches);
       continue;
     }

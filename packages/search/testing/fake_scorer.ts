@@ -56,6 +56,8 @@ export class FakeScorer implements Scorer {
   releases = 0;
   /** What was favoured last. */
   favoured: Shape | null = null;
+  /** By batch, what it was told to expect and was not asked for yet. */
+  readonly #expected = new Map<number, Set<Scorable | null>>();
   readonly #loss: Loss;
 
   constructor(loss: Loss, options: FakeScorerOptions = {}) {
@@ -69,6 +71,23 @@ export class FakeScorer implements Scorer {
       this.perturbations += 1;
       return Promise.resolve(perturbation(candidate, base));
     };
+  }
+
+  /** How much it was told to expect that it was never asked for. */
+  get unasked(): number {
+    return [...this.#expected.values()].reduce((sum, { size }) => sum + size, 0);
+  }
+
+  expect(
+    _base: Shape,
+    candidates: readonly (Scorable | null)[],
+    batch: number,
+    what: "score" | "perturbation",
+  ) {
+    if (what !== "score") return;
+    const expected = this.#expected.get(batch) ?? new Set();
+    this.#expected.set(batch, expected);
+    for (const candidate of candidates) expected.add(candidate);
   }
 
   fullCost(shape: Shape): number {
@@ -94,6 +113,7 @@ export class FakeScorer implements Scorer {
 
   score(base: Shape, candidate: Scorable | null, batch: number) {
     const sequences = this.batches[batch];
+    this.#expected.get(batch)?.delete(candidate);
     this.scored += sequences.length;
     const shape = candidate?.shape ?? base;
     return Promise.resolve(sequences.map((s) => this.#loss(shape, s, candidate)));

@@ -91,6 +91,7 @@ export async function search(
     },
     options.lines,
   );
+  assert.equal(scorer.unasked, 0, "what was expected was asked for");
   const way = wayOf(MODEL, result);
   checkWay(MODEL, way);
   const changes = changesOf(way);
