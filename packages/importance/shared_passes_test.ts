@@ -135,8 +135,9 @@ for (const family of ["qwen2-heterogeneous", "gemma3", "stablelm-parallel", "lla
             await scorer.perturbation(base, moved, 1),
             await inMemory.perturbation(base, moved, 1),
           );
-          // What is expected of a plan that is not there any more is nobody's.
+          // What was found or is expected of a plan that is not there any more is nobody's.
           scorer.expect!(base, candidates, 0, "score");
+          await scorer.score(base, moved, 0);
           base = candidates.at(step - 3)!.shape;
         }
       }

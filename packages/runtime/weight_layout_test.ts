@@ -181,16 +181,15 @@ Deno.test("weights: what is replaced stays, in whatever ranking and wherever the
     const shape = randomShape(architecture, random);
     const folder = await Deno.makeTempDir();
     await using workspace = new Workspace(0, () => ScratchFile.open(folder));
-    const loaded = [{}, { blockBytes: 0 }, { blockBytes: 0, workspace }].map((room) =>
-      LaidOutWeights.load(model, { ranking: before, ...room })
-    );
-    const [inMemory, ...inFile] = await Promise.all(loaded);
+    const rooms = [{}, { expandedBytes: 0 }, { blockBytes: 0 }, { blockBytes: 0, workspace }];
+    const loaded = rooms.map((room) => LaidOutWeights.load(model, { ranking: before, ...room }));
+    const [inMemory, ...others] = await Promise.all(loaded);
     for (const [number, size] of shape.entries()) {
       if (!size) continue;
       const own = (await inMemory.output(number, size)).data;
       const values = Float32Array.from(own, () => random.int(-64, 64) / 8);
       const old = await inMemory.replaceOutput(number, size, values);
-      for (const weights of inFile) {
+      for (const weights of others) {
         // The block is there, whole.
         await weights.block(number, size);
         assert.deepEqual(await weights.replaceOutput(number, size, values), old);
@@ -201,10 +200,10 @@ Deno.test("weights: what is replaced stays, in whatever ranking and wherever the
         assert.deepEqual((await weights.output(number, size)).data, values, `seed ${seed}`);
       }
     }
-    for (const weights of [inMemory, ...inFile]) weights.rearrange(after);
+    for (const weights of [inMemory, ...others]) weights.rearrange(after);
     for (const [number, block] of architecture.blocks.entries()) {
       const wanted = await values(inMemory, number, sizeOf(block));
-      for (const weights of inFile) {
+      for (const weights of others) {
         assert.deepEqual(await values(weights, number, sizeOf(block)), wanted, `seed ${seed}`);
       }
     }
