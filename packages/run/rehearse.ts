@@ -9,6 +9,7 @@ import { loadRun, prepareRun, type PruneTask, type RunTools } from "./prepare.ts
 import { reachNotes } from "./reach_notes.ts";
 import { openScorer, pickerOf, policyOf, scorerOnce } from "./search_tools.ts";
 import type { RunTexts } from "./texts.ts";
+import { timedPass } from "./timed_pass.ts";
 import {
   type SearchParts,
   shorterWays,
@@ -99,9 +100,6 @@ export interface Shorter {
   readonly totalSeconds: number;
 }
 
-/** Enough batches for a rate have run after so many seconds. */
-const TIMED_SECONDS = 10;
-
 interface RehearsalOptions {
   readonly model: Model;
   readonly flags: RunFlags;
@@ -123,16 +121,7 @@ interface RehearsalOptions {
 async function dryRun(options: RehearsalOptions): Promise<DryRun> {
   const { model, flags, parts, tokens, timed, memoryBytes, now, onProgress } = options;
   const dense = denseShape(model.architecture.blocks);
-  // Compiling graphs is no part of the rate.
-  await timed.score(dense, null, 0);
-  const started = now();
-  const seconds = () => (now() - started) / 1000;
-  const nll: number[] = [];
-  for (let batch = 0; batch < timed.batches.length && seconds() < TIMED_SECONDS; batch++) {
-    onProgress(seconds(), TIMED_SECONDS);
-    nll.push(...await timed.score(dense, null, batch));
-  }
-  const secondsPerToken = seconds() / (nll.length * timed.length);
+  const { nll, secondsPerToken } = await timedPass(timed, dense, now, onProgress);
   const { block } = parts.scorers;
   const rate = secondsPerToken * block.tokens / block.fullCost(dense);
   const work = workload(model, flags, parts, tokens);
