@@ -46,13 +46,13 @@ export class FileSource implements ByteSource {
     }
   }
 
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    return await reading(this.name, () => this.#read(offset, length));
+  async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
+    return await reading(this.name, () => this.#read(offset, length, into));
   }
 
-  #read(offset: number, length: number): Uint8Array {
+  #read(offset: number, length: number, into?: Uint8Array): Uint8Array {
     checkRange(this, offset, length);
-    const bytes = new Uint8Array(length);
+    const bytes = into?.subarray(0, length) ?? new Uint8Array(length);
     for (let filled = 0; filled < length;) {
       const wanted = Math.min(length - filled, MAX_CALL_BYTES);
       const n = fs.readSync(this.#file, bytes, filled, wanted, offset + filled);

@@ -7,9 +7,11 @@ export interface ByteSource {
   readonly size: number;
   /**
    * Reads exactly `length` bytes. Bounds are checked before anything is allocated.
+   * @param into room of that length at least, which may take them: to be given new memory takes
+   *   longer than to read what the system has at hand.
    * @throws {CheckpointFormatError} when the range is not within the file.
    */
-  read(offset: number, length: number): Promise<Uint8Array>;
+  read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array>;
   close(): void;
 }
 

@@ -26,9 +26,10 @@ export interface TensorStore {
   readFloat32(name: string): Promise<Float32Array>;
   /**
    * The bit patterns of a whole F16 or BF16 tensor, row-major.
+   * @param into room for its bytes, which may take them, as a `ByteSource` has it.
    * @throws {CheckpointFormatError} as `readFloat32` does.
    */
-  readHalves(name: string): Promise<Uint16Array>;
+  readHalves(name: string, into?: Uint8Array): Promise<Uint16Array>;
   close(): void;
 }
 

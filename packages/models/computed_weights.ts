@@ -49,9 +49,9 @@ class ComputedStore implements TensorStore {
     return this.#values.get(name)?.slice() ?? await this.#base.readFloat32(name);
   }
 
-  async readHalves(name: string): Promise<Uint16Array> {
+  async readHalves(name: string, into?: Uint8Array): Promise<Uint16Array> {
     if (this.#values.has(name)) throw new TypeError(`tensor ${name} is F32, not F16 or BF16`);
-    return await this.#base.readHalves(name);
+    return await this.#base.readHalves(name, into);
   }
 
   close() {

@@ -2,6 +2,7 @@ import type { Block, KeptUnits } from "@lopper/core";
 import type { Model } from "@lopper/models";
 import { type LaidOutBlock, type LaidOutWeight, layOutBlock, moveUnits } from "./laid_out_block.ts";
 import { storedBytes, type StoredDType, storedOf } from "./stored_tensor.ts";
+import type { BlockRoom } from "./block_room.ts";
 import type { KeptBytes, Workspace } from "./workspace.ts";
 
 /** A weight in place of the checkpoint's, where that is not held. */
@@ -63,16 +64,21 @@ export class BlockWeights {
   /**
    * All of them, or those that are named.
    * @param units how they are laid out.
+   * @param room takes those that are read now, and keeps them until another block is read.
    * @throws {CheckpointFormatError} when a weight that is read now is NaN or infinite.
    */
-  async all(units: KeptUnits, names?: readonly string[]): Promise<LaidOutBlock> {
+  async all(
+    units: KeptUnits,
+    names?: readonly string[],
+    room?: BlockRoom,
+  ): Promise<LaidOutBlock> {
     const isWanted = (name: string) => names?.includes(name) ?? true;
     const held = [...this.#held].filter(([name]) => isWanted(name));
     const weights = this.#block.weights.filter(({ name }) =>
       isWanted(name) && !this.#held.has(name) && !this.#replaced.has(name)
     );
     const block = { ...this.#block, weights };
-    const all = await layOutBlock(this.#model, block, units, { float32: false });
+    const all = await layOutBlock(this.#model, block, units, { float32: false, room });
     for (const name of this.#replaced.keys()) {
       if (isWanted(name)) all.set(name, await this.#replacement(name, units));
     }

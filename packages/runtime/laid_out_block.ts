@@ -1,5 +1,6 @@
 import { type Axis, type Block, type KeptUnits, placesAlong, unitAxis } from "@lopper/core";
 import { type Model, weightsOfBlock } from "@lopper/models";
+import type { BlockRoom } from "./block_room.ts";
 import { gatherColumnsAsRows, gatherRows, readStored, type StoredTensor } from "./stored_tensor.ts";
 
 /** A weight of a block; where its units lie along the columns, it is transposed. */
@@ -19,30 +20,39 @@ export interface LaidOutRows {
 
 export type LaidOutBlock = Map<string, LaidOutWeight>;
 
-/** Reads the weights of a block that are not stacked, its units in the order of `units`. */
+/**
+ * Reads the weights of a block that are not stacked, its units in the order of `units`.
+ * @param room takes what is laid out, and keeps it until another block is.
+ */
 export async function layOutBlock(
   model: Model,
   block: Block,
   units: KeptUnits,
-  options: { float32: boolean },
+  { float32, room }: { readonly float32: boolean; readonly room?: BlockRoom },
 ): Promise<LaidOutBlock> {
   const tensors = weightsOfBlock(model, block);
   const laidOut: LaidOutBlock = new Map();
   for (const weight of block.weights.filter(({ stacked }) => !stacked)) {
     const info = tensors.get(weight.name)!;
-    const read = await readStored(model, info, options);
     const [rows, columns = 1] = info.shape;
     const axis = unitAxis(weight);
+    // What is laid out as it was read has to stay.
+    const read = await readStored(model, info, { float32 }, axis ? room : undefined);
     if (!axis) {
       laidOut.set(weight.name, { tensor: read, rowLength: columns, rows });
       continue;
     }
     const indices = placesAlong(block, axis, units[axis.dimension]);
+    const halves = room && ((length: number) => room.toLayOut(weight.name, length));
     laidOut.set(
       weight.name,
       axis.at === 0
-        ? { tensor: gatherRows(read, columns, indices), rowLength: columns, rows: axis }
-        : { tensor: gatherColumnsAsRows(read, columns, indices), rowLength: rows, rows: axis },
+        ? { tensor: gatherRows(read, columns, indices, halves), rowLength: columns, rows: axis }
+        : {
+          tensor: gatherColumnsAsRows(read, columns, indices, halves),
+          rowLength: rows,
+          rows: axis,
+        },
     );
   }
   return laidOut;

@@ -1,4 +1,5 @@
 import type { Block, KeptUnits, Ranking } from "@lopper/core";
+import { BlockRoom } from "./block_room.ts";
 import type { BlockWeights } from "./block_weights.ts";
 import type { LaidOutBlock, LaidOutWeight } from "./laid_out_block.ts";
 import { placesOf } from "./unit_places.ts";
@@ -9,6 +10,7 @@ import { placesOf } from "./unit_places.ts";
  */
 export class ReadBlocks {
   readonly #blocks: ReadonlyMap<number, BlockWeights>;
+  readonly #room = new BlockRoom();
   #last: { readonly number: number; readonly all: LaidOutBlock } | null = null;
 
   /** @param blocks those are missing that were not read. */
@@ -42,9 +44,9 @@ export class ReadBlocks {
     const isThere = this.#last?.number === number;
     if (weights.isHeld || names && !isThere) return await weights.all(units, names);
     if (!isThere) {
-      // Two of them are not there at a time.
+      // It takes the place of the one before.
       this.#last = null;
-      this.#last = { number, all: await weights.all(units) };
+      this.#last = { number, all: await weights.all(units, undefined, this.#room) };
     }
     const { all } = this.#last!;
     return names ? [...all].filter(([name]) => names.includes(name)) : all;
@@ -67,8 +69,14 @@ export class ReadBlocks {
     this.forget();
   }
 
-  /** Lets the block go that was read last: it is needed no more, or would be another one now. */
+  /** Lets the block go that was read last: it would be another one now. */
   forget() {
     this.#last = null;
+  }
+
+  /** Gives its memory back until a block is read again. */
+  release() {
+    this.forget();
+    this.#room.release();
   }
 }

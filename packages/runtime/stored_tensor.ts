@@ -9,6 +9,7 @@ import {
   type TensorInfo,
 } from "@lopper/formats";
 import type { Model } from "@lopper/models";
+import type { BlockRoom } from "./block_room.ts";
 
 /**
  * A tensor as it stays in memory: in float32, or as the bit patterns of a half-precision dtype.
@@ -52,17 +53,20 @@ export function tensorBytes(
 /**
  * Reads a tensor in float32, or in half precision where it has that and `float32` does not ask for
  * more.
+ * @param room takes its halves, and keeps them until the next tensor is read.
  * @throws {CheckpointFormatError} when a value is NaN or infinite.
  */
 export async function readStored(
   { store }: Model,
   tensor: TensorInfo,
   { float32 }: { float32: boolean },
+  room?: BlockRoom,
 ): Promise<StoredTensor> {
   const { name, dtype } = tensor;
-  return float32 || !isHalf(dtype) || tensorBytes(tensor).half === null
+  const { half } = tensorBytes(tensor);
+  return float32 || !isHalf(dtype) || half === null
     ? { dtype: "F32", data: await store.readFloat32(name) }
-    : { dtype, data: await store.readHalves(name) };
+    : { dtype, data: await store.readHalves(name, room?.toRead(half)) };
 }
 
 /**
@@ -91,28 +95,42 @@ export function replaceFirst({ dtype, data }: StoredTensor, values: Float32Array
   else data.set(new Uint16Array(fromFloat32(dtype, values).buffer));
 }
 
-/** The rows of `indices` of a `[rows, columns]` matrix, in that order. */
+/**
+ * The rows of `indices` of a `[rows, columns]` matrix, in that order.
+ * @param halves room for them, where they are halves.
+ */
 export function gatherRows(
   { dtype, data }: StoredTensor,
   columns: number,
   indices: Uint32Array,
+  halves?: (length: number) => Uint16Array,
 ): StoredTensor {
   const length = indices.length * columns;
   return dtype === "F32"
     ? { dtype, data: copyRows(data, new Float32Array(length), columns, indices) }
-    : { dtype, data: copyRows(data, new Uint16Array(length), columns, indices) };
+    : {
+      dtype,
+      data: copyRows(data, halves?.(length) ?? new Uint16Array(length), columns, indices),
+    };
 }
 
-/** The columns of `indices` of a `[rows, columns]` matrix as rows: `[indices.length, rows]`. */
+/**
+ * The columns of `indices` of a `[rows, columns]` matrix as rows: `[indices.length, rows]`.
+ * @param halves room for them, where they are halves.
+ */
 export function gatherColumnsAsRows(
   { dtype, data }: StoredTensor,
   columns: number,
   indices: Uint32Array,
+  halves?: (length: number) => Uint16Array,
 ): StoredTensor {
   const length = indices.length * (data.length / columns);
   return dtype === "F32"
     ? { dtype, data: copyColumns(data, new Float32Array(length), columns, indices) }
-    : { dtype, data: copyColumns(data, new Uint16Array(length), columns, indices) };
+    : {
+      dtype,
+      data: copyColumns(data, halves?.(length) ?? new Uint16Array(length), columns, indices),
+    };
 }
 
 function copyRows<T extends Float32Array | Uint16Array>(

@@ -184,7 +184,7 @@ export class LaidOutWeights {
    * `block` and `lmHead` returned is good any more.
    */
   release() {
-    this.#blocks.forget();
+    this.#blocks.release();
     this.#buffer.release();
   }
 

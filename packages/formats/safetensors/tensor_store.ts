@@ -115,8 +115,10 @@ class ShardedStore implements TensorStore {
     return finiteFloat32(this.#tensor(name), await this.readBytes(name));
   }
 
-  async readHalves(name: string): Promise<Uint16Array> {
-    return finiteHalves(this.#tensor(name), await this.readBytes(name));
+  async readHalves(name: string, into?: Uint8Array): Promise<Uint16Array> {
+    const tensor = this.#tensor(name);
+    const { file, offset, byteLength } = tensor;
+    return finiteHalves(tensor, await this.#sources.get(file)!.read(offset, byteLength, into));
   }
 
   close() {
