@@ -119,7 +119,10 @@ const QUALITY_CASES = {
       name: "gemma",
       calibration: ["Alpaca", "WikiText-2 (validation)"],
       samples: { block: 8, width: 4 },
-      rows: at([20, 10], "Lopper defaults", "MultiPruner preset"),
+      rows: [
+        ...at([20, 10], "Lopper defaults"),
+        ...at([10, 20], "MultiPruner preset"),
+      ],
     },
   },
 } as const satisfies Readonly<Record<string, Readonly<Record<string, Case>>>>;

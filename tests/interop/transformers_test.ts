@@ -152,6 +152,10 @@ interface Become {
   readonly code: boolean | ((dense: Architecture) => boolean);
 }
 
+function needsCode({ code }: Become, dense: Architecture): boolean {
+  return typeof code === "boolean" ? code : code(dense);
+}
+
 const SHAPES: Readonly<Record<string, Become>> = {
   "as it was": { plan: (dense) => densePlan(dense, ""), code: false },
   "layers alike and narrower": { plan: (dense) => uniformPlan(dense, 1, 16), code: false },
@@ -277,11 +281,12 @@ for (const { modelType, fixture, plainHeads } of SHAPED) {
       const shapes = source.architecture.blocks.some(({ routing }) => routing)
         ? MIXTURE_SHAPES
         : SHAPES;
-      for (const [shape, { plan, code }] of Object.entries(shapes)) {
+      for (const [shape, become] of Object.entries(shapes)) {
         const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;
-        const { written, question } = await writtenBy(out, source, plan(source.architecture));
+        const plan = become.plan(source.architecture);
+        const { written, question } = await writtenBy(out, source, plan);
         const headsLeft = shape === "layers alike and narrower" && plainHeads === "fill";
-        const needed = typeof code === "boolean" ? code : code(source.architecture);
+        const needed = needsCode(become, source.architecture);
         assert.equal(written.customCode, needed || headsLeft, shape);
         asked.push({ shape, written, question });
       }
@@ -301,9 +306,11 @@ for (const { modelType } of WRAPPERS) {
     inTemporaryFolder(async (folder) => {
       using source = await openModel(new FileFolder(`${FIXTURES}/${modelType}`));
       const asked = [];
-      for (const [shape, { plan, code }] of Object.entries(SHAPES)) {
+      for (const [shape, become] of Object.entries(SHAPES)) {
         const out = `${folder}/${shape.replaceAll(/\W/g, "_")}`;
-        const { written, question } = await writtenBy(out, source, plan(source.architecture));
+        const plan = become.plan(source.architecture);
+        const { written, question } = await writtenBy(out, source, plan);
+        const code = needsCode(become, source.architecture);
         assert.equal(written.customCode, code, shape);
         asked.push({ ...question, more: { images: !code } });
       }
