@@ -11,12 +11,17 @@ import { stat } from "node:fs/promises";
 const AT_ONCE = fs.constants.O_RDONLY | (fs.constants.O_NONBLOCK ?? 0);
 /** Node reads and writes less than 2 GiB at a time. */
 export const MAX_CALL_BYTES = 2 ** 30;
+/** What is longer is read while this thread goes on; to come back to it takes less than that. */
+const LONG_READ_BYTES = 2 ** 20;
 
 /** A local file. */
 export class FileSource implements ByteSource {
   readonly name: string;
   readonly size: number;
   readonly #file: number;
+  /** Long reads that are under way. */
+  #reading = 0;
+  #isClosed = false;
 
   /** @param file its number among those that are open. */
   private constructor(name: string, size: number, file: number) {
@@ -47,13 +52,40 @@ export class FileSource implements ByteSource {
   }
 
   async read(offset: number, length: number, into?: Uint8Array): Promise<Uint8Array> {
-    return await reading(this.name, () => this.#read(offset, length, into));
+    return await reading(this.name, async () => {
+      checkRange(this, offset, length);
+      const bytes = into?.subarray(0, length) ?? new Uint8Array(length);
+      if (length < LONG_READ_BYTES) this.#fill(bytes, offset);
+      else await this.#fillAside(bytes, offset);
+      return bytes;
+    });
   }
 
-  #read(offset: number, length: number, into?: Uint8Array): Uint8Array {
-    checkRange(this, offset, length);
-    const bytes = into?.subarray(0, length) ?? new Uint8Array(length);
-    for (let filled = 0; filled < length;) {
+  /** While this thread goes on. */
+  async #fillAside(bytes: Uint8Array, offset: number) {
+    this.#reading += 1;
+    try {
+      const n = await new Promise<number>((resolve, reject) =>
+        fs.read(
+          this.#file,
+          bytes,
+          0,
+          Math.min(bytes.length, MAX_CALL_BYTES),
+          offset,
+          (error, count) => error ? reject(error) : resolve(count),
+        )
+      );
+      // As a rule that is all.
+      this.#fill(bytes, offset, n);
+    } finally {
+      this.#reading -= 1;
+      if (this.#isClosed) this.close();
+    }
+  }
+
+  #fill(bytes: Uint8Array, offset: number, filled = 0) {
+    const { length } = bytes;
+    while (filled < length) {
       const wanted = Math.min(length - filled, MAX_CALL_BYTES);
       const n = fs.readSync(this.#file, bytes, filled, wanted, offset + filled);
       if (n === 0) {
@@ -64,11 +96,12 @@ export class FileSource implements ByteSource {
       }
       filled += n;
     }
-    return bytes;
   }
 
+  /** Closes it, when what is under way has been read. */
   close() {
-    fs.closeSync(this.#file);
+    this.#isClosed = true;
+    if (this.#reading === 0) fs.closeSync(this.#file);
   }
 }
 

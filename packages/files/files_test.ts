@@ -32,6 +32,27 @@ test("file source: reads any range, and refuses one beyond the file before alloc
   source.close();
 });
 
+test("file source: what is long is read meanwhile, where it is told to, and before it is closed", async (dir) => {
+  const wanted = Uint8Array.from({ length: 3 * 2 ** 20 }, (_, i) => i % 251);
+  await Deno.writeFile(`${dir}/f`, wanted);
+  const source = await FileSource.open(`${dir}/f`);
+  const room = new Uint8Array(4 * 2 ** 20);
+  const [long, short] = [source.read(1, 2 ** 21, room), source.read(1, 3)];
+  assert.deepEqual(await short, wanted.subarray(1, 4));
+  const read = await long;
+  assert.equal(read.buffer, room.buffer);
+  assert.deepEqual(read, wanted.subarray(1, 1 + 2 ** 21));
+  const last = source.read(0, 3 * 2 ** 20);
+  source.close();
+  assert.deepEqual(await last, wanted);
+  await assert.rejects(source.read(0, 1), /EBADF|closed|[Bb]ad/);
+
+  const shorter = await FileSource.open(`${dir}/f`);
+  await Deno.truncate(`${dir}/f`, 2 ** 21);
+  await assert.rejects(shorter.read(0, 3 * 2 ** 20), /ended 1048576 bytes early/);
+  shorter.close();
+});
+
 test("file sink: the name appears on commit, whole, and replaces what was there", async (dir) => {
   await Deno.writeTextFile(`${dir}/f`, "old");
   const sink = await FileSink.open(`${dir}/f`);

@@ -1,6 +1,12 @@
 import type { Block, KeptUnits } from "@lopper/core";
 import type { Model } from "@lopper/models";
-import { type LaidOutBlock, type LaidOutWeight, layOutBlock, moveUnits } from "./laid_out_block.ts";
+import {
+  halvesToLayOut,
+  type LaidOutBlock,
+  type LaidOutWeight,
+  layOutBlock,
+  moveUnits,
+} from "./laid_out_block.ts";
 import { storedBytes, type StoredDType, storedOf } from "./stored_tensor.ts";
 import type { BlockRoom } from "./block_room.ts";
 import type { KeptBytes, Workspace } from "./workspace.ts";
@@ -74,15 +80,25 @@ export class BlockWeights {
   ): Promise<LaidOutBlock> {
     const isWanted = (name: string) => names?.includes(name) ?? true;
     const held = [...this.#held].filter(([name]) => isWanted(name));
-    const weights = this.#block.weights.filter(({ name }) =>
-      isWanted(name) && !this.#held.has(name) && !this.#replaced.has(name)
-    );
-    const block = { ...this.#block, weights };
-    const all = await layOutBlock(this.#model, block, units, { float32: false, room });
+    const inFile = this.#inFile(isWanted);
+    const all = await layOutBlock(this.#model, inFile, units, { float32: false, room });
     for (const name of this.#replaced.keys()) {
       if (isWanted(name)) all.set(name, await this.#replacement(name, units));
     }
     return new Map([...all, ...held]);
+  }
+
+  /** Begins to read what `all` will read. */
+  async readAhead(room: BlockRoom) {
+    await room.read(this.#model, halvesToLayOut(this.#model, this.#inFile()));
+  }
+
+  /** The block with those weights that only the file has. */
+  #inFile(isWanted: (name: string) => boolean = () => true): Block {
+    const weights = this.#block.weights.filter(({ name }) =>
+      isWanted(name) && !this.#held.has(name) && !this.#replaced.has(name)
+    );
+    return { ...this.#block, weights };
   }
 
   /**

@@ -1,7 +1,14 @@
 import { type Axis, type Block, type KeptUnits, placesAlong, unitAxis } from "@lopper/core";
 import { type Model, weightsOfBlock } from "@lopper/models";
+import type { TensorInfo } from "@lopper/formats";
 import type { BlockRoom } from "./block_room.ts";
-import { gatherColumnsAsRows, gatherRows, readStored, type StoredTensor } from "./stored_tensor.ts";
+import {
+  gatherColumnsAsRows,
+  gatherRows,
+  readStored,
+  staysHalf,
+  type StoredTensor,
+} from "./stored_tensor.ts";
 
 /** A weight of a block; where its units lie along the columns, it is transposed. */
 export interface LaidOutWeight {
@@ -32,18 +39,22 @@ export async function layOutBlock(
 ): Promise<LaidOutBlock> {
   const tensors = weightsOfBlock(model, block);
   const laidOut: LaidOutBlock = new Map();
+  if (room) {
+    const halves = halvesToLayOut(model, block);
+    await room.read(model, halves);
+    room.layOut(halves);
+  }
   for (const weight of block.weights.filter(({ stacked }) => !stacked)) {
     const info = tensors.get(weight.name)!;
     const [rows, columns = 1] = info.shape;
     const axis = unitAxis(weight);
-    // What is laid out as it was read has to stay.
-    const read = await readStored(model, info, { float32 }, axis ? room : undefined);
+    const read = await readStored(model, info, { float32 }, room);
     if (!axis) {
       laidOut.set(weight.name, { tensor: read, rowLength: columns, rows });
       continue;
     }
     const indices = placesAlong(block, axis, units[axis.dimension]);
-    const halves = room && ((length: number) => room.toLayOut(weight.name, length));
+    const halves = room && ((length: number) => room.toLayOut(length));
     laidOut.set(
       weight.name,
       axis.at === 0
@@ -56,6 +67,17 @@ export async function layOutBlock(
     );
   }
   return laidOut;
+}
+
+/**
+ * The tensors of a block that are laid out in halves; what is laid out as it was read is not among
+ * them, and has memory of its own.
+ */
+export function halvesToLayOut(model: Model, block: Block): readonly TensorInfo[] {
+  const tensors = weightsOfBlock(model, block);
+  return block.weights.filter((weight) => !weight.stacked && unitAxis(weight))
+    .map(({ name }) => tensors.get(name)!)
+    .filter(staysHalf);
 }
 
 /** Units of a dimension that are to lie in another ranking than they do. */

@@ -11,6 +11,8 @@ import { placesOf } from "./unit_places.ts";
 export class ReadBlocks {
   readonly #blocks: ReadonlyMap<number, BlockWeights>;
   readonly #room = new BlockRoom();
+  /** The block that was read before. */
+  #before: number | null = null;
   #last: { readonly number: number; readonly all: LaidOutBlock } | null = null;
 
   /** @param blocks those are missing that were not read. */
@@ -47,9 +49,20 @@ export class ReadBlocks {
       // It takes the place of the one before.
       this.#last = null;
       this.#last = { number, all: await weights.all(units, undefined, this.#room) };
+      await this.#readAhead(number);
     }
     const { all } = this.#last!;
     return names ? [...all].filter(([name]) => names.includes(name)) : all;
+  }
+
+  /** Where two blocks were read in their order, the next one will be, too. */
+  async #readAhead(number: number) {
+    const inFile = [...this.#blocks.keys()].filter((at) => !this.of(at).isHeld);
+    const place = inFile.indexOf(number);
+    const isInOrder = place > 0 && inFile[place - 1] === this.#before;
+    this.#before = number;
+    const next = inFile[place + 1];
+    if (isInOrder && next !== undefined) await this.of(next).readAhead(this.#room);
   }
 
   /**

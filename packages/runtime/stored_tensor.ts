@@ -53,7 +53,7 @@ export function tensorBytes(
 /**
  * Reads a tensor in float32, or in half precision where it has that and `float32` does not ask for
  * more.
- * @param room takes its halves, and keeps them until the next tensor is read.
+ * @param room where its halves may be already.
  * @throws {CheckpointFormatError} when a value is NaN or infinite.
  */
 export async function readStored(
@@ -63,10 +63,14 @@ export async function readStored(
   room?: BlockRoom,
 ): Promise<StoredTensor> {
   const { name, dtype } = tensor;
-  const { half } = tensorBytes(tensor);
-  return float32 || !isHalf(dtype) || half === null
+  return float32 || !staysHalf(tensor) || !isHalf(dtype)
     ? { dtype: "F32", data: await store.readFloat32(name) }
-    : { dtype, data: await store.readHalves(name, room?.toRead(half)) };
+    : { dtype, data: await (room?.halvesOf(name) ?? store.readHalves(name)) };
+}
+
+/** Whether a tensor may stay in half precision: it has that, and is a matrix. */
+export function staysHalf(tensor: TensorInfo): boolean {
+  return tensorBytes(tensor).half !== null;
 }
 
 /**

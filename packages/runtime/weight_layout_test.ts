@@ -241,6 +241,83 @@ Deno.test("weights: a block in the file is read once for all batches that go thr
   model[Symbol.dispose]();
 });
 
+/** The same model, whose store reads into room that it is given, as one of files does. */
+function readingInto(model: Model, onRead: (name: string) => void | Promise<void>): Model {
+  const store: TensorStore = {
+    tensors: model.store.tensors,
+    readFloat32: (name) => model.store.readFloat32(name),
+    async readHalves(name, into) {
+      const read = await model.store.readHalves(name);
+      await onRead(name);
+      const halves = into ? new Uint16Array(into.buffer, into.byteOffset, read.length) : read;
+      halves.set(read);
+      return halves;
+    },
+    readBytes: (...of) => model.store.readBytes(...of),
+    close: () => {},
+  };
+  return { ...model, store };
+}
+
+/** The names of the matrices of a block. */
+function matricesOf(model: Model, number: number): readonly string[] {
+  return [...weightsOfBlock(model, model.architecture.blocks[number]).values()]
+    .filter(({ shape }) => shape.length > 1).map(({ name }) => name);
+}
+
+Deno.test("weights: where blocks are read in their order, the next one is read ahead of its use", async () => {
+  using opened = await openModel(new FileFolder(DEMO));
+  using model = await recoded(opened, () => "BF16");
+  const { blocks } = model.architecture;
+  const [first, second, third, fourth] = [0, 1, 2, 3].map((number) => matricesOf(model, number));
+  const reads: string[] = [], waiting: (() => void)[] = [];
+  const source = readingInto(model, async (name) => {
+    reads.push(name);
+    if (name === fourth[0]) throw new Error("cannot be read");
+    const later = (milliseconds: number) =>
+      new Promise<void>((resolve) => {
+        waiting.push(resolve);
+        setTimeout(resolve, milliseconds);
+      });
+    // What nobody waits for would be written when others of this block are there.
+    if (third.includes(name)) await later(50);
+    if (name !== first[0]) return;
+    for (const go of waiting.splice(0)) go();
+    await later(5);
+  });
+  const weights = await LaidOutWeights.load(source, { blockBytes: 0 });
+  const held = await LaidOutWeights.load(model);
+  const readFor = async (number: number) => {
+    reads.length = 0;
+    const size = sizeOf(blocks[number]);
+    const found = await values(weights, number, size);
+    assert.deepEqual(found, await values(held, number, size), `block ${number}`);
+    return reads.toSorted();
+  };
+  const all = (...names: (readonly string[])[]) => names.flat().sort();
+  assert.deepEqual(await readFor(0), all(first));
+  assert.deepEqual(await readFor(1), all(second, third));
+  // Somebody turns back before it is there.
+  assert.deepEqual(await readFor(0), all(first));
+  assert.deepEqual(await readFor(2), all(third), "not in their order");
+  assert.deepEqual(await readFor(0), all(first));
+  assert.deepEqual(await readFor(1), all(second, third));
+  assert.deepEqual(await readFor(2), all(fourth), "what was read ahead");
+  await assert.rejects(readFor(3), /cannot be read/);
+});
+
+Deno.test("weights: what is read into room that others take later stays what it is", async () => {
+  const family = new URL("../../tests/fixtures/families/granitemoeshared", import.meta.url);
+  using opened = await openModel(new FileFolder(fileURLToPath(family)));
+  using model = await recoded(opened, () => "BF16");
+  const weights = await LaidOutWeights.load(readingInto(model, () => {}), { blockBytes: 0 });
+  const held = await LaidOutWeights.load(model);
+  for (const [number, block] of model.architecture.blocks.entries()) {
+    const size = sizeOf(block);
+    assert.deepEqual(await values(weights, number, size), await values(held, number, size));
+  }
+});
+
 Deno.test("weights: a float32 checkpoint is held as it is and never copied", async () => {
   const random = new Random(1);
   const model = await openModel(await tinyModel(random, { families: LIKE_LLAMA }));
