@@ -32,6 +32,14 @@ import { exportGguf } from "./export.ts";
 const FIXTURES = fileURLToPath(new URL("../../../tests/fixtures", import.meta.url));
 const open = (family: string) => openModel(new FileFolder(`${FIXTURES}/families/${family}`));
 
+/** Asserts what llama.cpp needs of what it adds to activations, or multiplies them with. */
+async function hasVectorsInF32(bytes: Uint8Array) {
+  const { tensors } = await readGgufHeader(new MemorySource("m.gguf", bytes), async () => {});
+  const vectors = [...tensors.values()].filter(({ shape }) => shape.length === 1);
+  const others = vectors.filter(({ type }) => type.name !== "F32").map(({ name }) => name);
+  assert.deepEqual(others, []);
+}
+
 /** A model exported and opened again, with what the export says of it. */
 async function reopened(model: Model, precision: GgufPrecision) {
   const output = new MemoryOutput();
@@ -39,6 +47,7 @@ async function reopened(model: Model, precision: GgufPrecision) {
   const written = await exportGguf(named, output.open, { title: "a tiny/model", precision });
   assert.deepEqual(Object.keys(output.files), ["a-tiny-model.gguf"]);
   const [bytes] = Object.values(output.files);
+  await hasVectorsInF32(bytes);
   return { written, bytes, again: await openGgufModel(new MemorySource("again.gguf", bytes)) };
 }
 

@@ -173,7 +173,7 @@ function onesTensor(name: string, length: number): GgufTensorEntry {
 }
 
 function zeroTensor(name: string, shape: readonly number[], wanted: TensorTypeName) {
-  const type = typeOfRows(wanted, shape[1]);
+  const type = typeOfRows(wanted, shape.at(-1)!);
   // Bytes of zeros are zeros in every type: a block with a scale of zero.
   const data = () => Promise.resolve(new Uint8Array(tensorBytes({ type, shape })));
   return { name, type, shape, data };
