@@ -1,7 +1,8 @@
 /**
  * Makes the texts of packages/calibration-texts from public repositories: some 80 kB of passages of
- * each kind. Files are read from git at the commits below, so that the same texts come out; sources
- * and licences are in packages/calibration-texts/data/README.md.
+ * each kind to calibrate on, and a few kB of others to measure on. Files are read from git at the
+ * commits below, so that the same texts come out; sources and licences are in
+ * packages/calibration-texts/data/README.md.
  *
  * Usage: deno run --allow-all scripts/make_calibration_texts.ts FOLDER
  *
@@ -12,8 +13,8 @@ import { uniformInt } from "pure-rand/distribution/uniformInt";
 import { xoroshiro128plus } from "pure-rand/generator/xoroshiro128plus";
 
 const OUT = new URL("../packages/calibration-texts/data/", import.meta.url);
-/** Characters of each kind. */
-const KIND_CHARACTERS = 80_000;
+/** Characters of each kind to calibrate on, and of held-out text. */
+const KIND_CHARACTERS = 80_000, HELD_OUT_CHARACTERS = 8_000;
 /** Characters from which on a passage is long enough: of running text, and of code. */
 const PASSAGE = 450, CODE = 900;
 
@@ -22,6 +23,8 @@ interface Source {
   readonly commit: string;
   /** Which files are read. */
   readonly files: RegExp;
+  /** Files of nothing else, to measure on. */
+  readonly heldOut?: RegExp;
   passages(file: string): readonly string[];
 }
 
@@ -42,6 +45,7 @@ const KINDS: Readonly<Record<string, Source>> = {
     repository: "yizhongw/self-instruct",
     commit: "0b26cca",
     files: /^data\/seed_tasks\.jsonl$/,
+    heldOut: /^human_eval\/user_oriented_instructions\.jsonl$/,
     passages: (file) =>
       linesOf(file).map(({ instruction, instances: [{ input, output }] }) =>
         [instruction, input, output].filter((part) => part !== "").join("\n\n")
@@ -76,27 +80,58 @@ if (!folder) {
   console.error("usage: make_calibration_texts.ts FOLDER");
   Deno.exit(2);
 }
-for (const [kind, { repository, commit, files, passages }] of Object.entries(KINDS)) {
+for (const [kind, source] of Object.entries(KINDS)) {
+  const passages = passagesIn(source, source.files);
+  const taken = beginningOf(passages, KIND_CHARACTERS);
+  const heldOut = beginningOf(heldOutOf(source, passages, taken), HELD_OUT_CHARACTERS);
+  write(`${kind}.jsonl`, taken);
+  write(`held_out/${kind}.jsonl`, heldOut);
+  const counts = `${taken.length} and ${heldOut.length} of ${passages.length} passages`;
+  console.log(`${kind}: ${counts} of ${source.repository}`);
+}
+
+interface Passage {
+  readonly text: string;
+  /** What else would say the same: the file, or of a file of many texts this one alone. */
+  readonly origin: string;
+}
+
+/** In random order. */
+function passagesIn({ repository, commit, passages }: Source, files: RegExp): readonly Passage[] {
   const clone = `${folder}/${repository.replace("/", "+")}`;
   const paths = git(clone, "ls-tree", "-r", "--name-only", commit).split("\n")
     .filter((path) => files.test(path));
-  const all = paths.flatMap((path) => passages(git(clone, "show", `${commit}:${path}`)))
-    .filter((text) => !/https?:\/\/|\{[{%]/.test(text));
-  const taken = beginningOf(shuffled(all));
-  Deno.writeTextFileSync(
-    new URL(`${kind}.jsonl`, OUT),
-    taken.map((text) => JSON.stringify({ text }) + "\n").join(""),
-  );
-  console.log(`${kind}: ${taken.length} of ${all.length} passages of ${repository}`);
+  const all = paths.flatMap((path) => {
+    const texts = passages(git(clone, "show", `${commit}:${path}`));
+    const originOf = path.endsWith(".jsonl") ? (text: string) => text : () => path;
+    return texts.map((text) => ({ text, origin: originOf(text) }));
+  });
+  return shuffled(all.filter(({ text }) => !/https?:\/\/|\{[{%]/.test(text)));
+}
+
+/** Passages of files, and texts, of which nothing is calibrated on. */
+function heldOutOf(
+  source: Source,
+  passages: readonly Passage[],
+  taken: readonly Passage[],
+): readonly Passage[] {
+  if (source.heldOut) return passagesIn(source, source.heldOut);
+  const origins = new Set(taken.map(({ origin }) => origin));
+  return passages.filter(({ origin }) => !origins.has(origin));
+}
+
+function write(file: string, passages: readonly Passage[]) {
+  const lines = passages.map(({ text }) => JSON.stringify({ text }) + "\n");
+  Deno.writeTextFileSync(new URL(file, OUT), lines.join(""));
 }
 
 function git(clone: string, ...words: readonly string[]): string {
   return execFileSync("git", ["-C", clone, ...words], { encoding: "utf8", maxBuffer: 1e9 });
 }
 
-function shuffled(texts: readonly string[]): string[] {
+function shuffled<T>(items: readonly T[]): readonly T[] {
   const random = xoroshiro128plus(42);
-  const result = [...texts];
+  const result = [...items];
   for (let i = result.length - 1; i > 0; i--) {
     const j = uniformInt(random, 0, i);
     [result[i], result[j]] = [result[j], result[i]];
@@ -104,10 +139,11 @@ function shuffled(texts: readonly string[]): string[] {
   return result;
 }
 
-function beginningOf(texts: readonly string[]): readonly string[] {
+/** The first passages, until they have so many characters. */
+function beginningOf(passages: readonly Passage[], most: number): readonly Passage[] {
   let characters = 0;
-  return texts.filter((text) => {
-    const isTaken = characters < KIND_CHARACTERS;
+  return passages.filter(({ text }) => {
+    const isTaken = characters < most;
     characters += text.length;
     return isTaken;
   });
@@ -172,6 +208,16 @@ function sentencesOf(text: string): readonly string[] {
   });
 }
 
+/** Names of accents in HTML (HTML Living Standard, 13.5), and the characters that combine. */
+const ACCENTS: Readonly<Record<string, string>> = {
+  acute: "\u0301",
+  cedil: "\u0327",
+  circ: "\u0302",
+  grave: "\u0300",
+  tilde: "\u0303",
+  uml: "\u0308",
+};
+
 /** HTML without its marks. */
 function plain(text: string): string {
   const entities: Readonly<Record<string, string>> = {
@@ -188,6 +234,10 @@ function plain(text: string): string {
     gt: ">",
   };
   return text.replaceAll(/<br\s*\/?>/g, "\n").replaceAll(/<[^>]+>/g, "")
+    .replaceAll(
+      /&([A-Za-z])(acute|cedil|circ|grave|tilde|uml);/g,
+      (_, letter, accent) => (letter + ACCENTS[accent]).normalize("NFC"),
+    )
     .replaceAll(/&(\w+);/g, (whole, name) => entities[name] ?? whole)
     .replaceAll(/[ \t]+/g, " ").trim();
 }

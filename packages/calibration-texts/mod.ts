@@ -16,3 +16,13 @@ export const CALIBRATION_TEXTS = {
   /** Problems in words, and the way to their solution. */
   mathematics: new URL("./data/mathematics.jsonl", import.meta.url),
 } as const;
+
+/** Some 8 kB of each kind, of files of which nothing is calibrated on: to measure on. */
+export const HELD_OUT_TEXTS: Readonly<Record<keyof typeof CALIBRATION_TEXTS, URL>> = {
+  articles: new URL("./data/held_out/articles.jsonl", import.meta.url),
+  code: new URL("./data/held_out/code.jsonl", import.meta.url),
+  countries: new URL("./data/held_out/countries.jsonl", import.meta.url),
+  instructions: new URL("./data/held_out/instructions.jsonl", import.meta.url),
+  manuals: new URL("./data/held_out/manuals.jsonl", import.meta.url),
+  mathematics: new URL("./data/held_out/mathematics.jsonl", import.meta.url),
+};

@@ -1,32 +1,38 @@
 import assert from "node:assert/strict";
-import { CALIBRATION_TEXTS } from "./mod.ts";
+import { CALIBRATION_TEXTS, HELD_OUT_TEXTS } from "./mod.ts";
 
-const MIN_BYTES = 70_000, MAX_BYTES = 90_000;
+/** Texts of each kind, and the bytes that they may have. */
+const SETS = {
+  "to calibrate on": { texts: CALIBRATION_TEXTS, bytes: [70_000, 90_000] },
+  "held out": { texts: HELD_OUT_TEXTS, bytes: [7_000, 10_000] },
+} as const;
 
-Deno.test("calibration texts: as much of each kind, in passages that differ", async (t) => {
-  for (const [kind, url] of Object.entries(CALIBRATION_TEXTS)) {
-    await t.step(kind, async () => {
-      const file = await Deno.readTextFile(url);
-      assert.ok(file.length > MIN_BYTES && file.length < MAX_BYTES, String(file.length));
-      const passages = file.trimEnd().split("\n")
-        .map((line) => (JSON.parse(line) as { text: string }).text);
-      assert.equal(new Set(passages).size, passages.length);
-      for (const passage of passages) assert.match(passage, /\S+\s+\S+/);
-      // What markup leaves behind would be learnt from.
-      if (kind === "code") return;
-      for (const passage of passages) {
-        assert.doesNotMatch(passage, /<\/?(?:p|br|em|strong)>|&\w+;|]\(/);
-      }
-    });
-  }
-});
+for (const [what, { texts, bytes: [min, max] }] of Object.entries(SETS)) {
+  Deno.test(`texts ${what}: as much of each kind, in passages that differ`, async (t) => {
+    for (const [kind, url] of Object.entries(texts)) {
+      await t.step(kind, async () => {
+        const file = await Deno.readTextFile(url);
+        assert.ok(file.length > min && file.length < max, String(file.length));
+        const passages = file.trimEnd().split("\n")
+          .map((line) => (JSON.parse(line) as { text: string }).text);
+        assert.equal(new Set(passages).size, passages.length);
+        for (const passage of passages) assert.match(passage, /\S+\s+\S+/);
+        // What markup leaves behind would be learnt from.
+        if (kind === "code") return;
+        for (const passage of passages) {
+          assert.doesNotMatch(passage, /<\/?(?:p|br|em|strong)>|&\w+;|]\(/);
+        }
+      });
+    }
+  });
 
-Deno.test("calibration texts: every file is in the list, and every source is named", async () => {
-  const data = new URL("data/", import.meta.url);
-  const files = [...Deno.readDirSync(data)].map(({ name }) => name)
-    .filter((name) => name !== "README.md").sort();
-  const listed = Object.values(CALIBRATION_TEXTS).map(({ pathname }) => pathname.split("/").at(-1));
-  assert.deepEqual(listed.sort(), files);
-  const readme = await Deno.readTextFile(new URL("README.md", data));
-  for (const file of files) assert.ok(readme.includes(`\`${file}\` `), file);
-});
+  Deno.test(`texts ${what}: every file is in the list, and every source is named`, async () => {
+    const urls = Object.values(texts);
+    const folder = new URL(".", urls[0]);
+    const files = [...Deno.readDirSync(folder)].filter(({ isFile }) => isFile)
+      .map(({ name }) => name).filter((name) => name !== "README.md").sort();
+    assert.deepEqual(urls.map(({ pathname }) => pathname.split("/").at(-1)).sort(), files);
+    const readme = await Deno.readTextFile(new URL("data/README.md", import.meta.url));
+    for (const file of files) assert.ok(readme.includes(`\`${file}\` `), file);
+  });
+}

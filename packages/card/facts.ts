@@ -54,7 +54,14 @@ export interface CardTexts {
     readonly seed: number;
     readonly perplexity: DenseAndPruned;
   };
-  readonly heldOut: { readonly name: string; readonly perplexity: DenseAndPruned };
+  readonly heldOut: {
+    readonly name: string;
+    /** Tokens of a sequence. */
+    readonly tokens: number;
+    readonly perplexity: DenseAndPruned;
+    /** Of several texts, each. */
+    readonly texts: readonly { readonly name: string; readonly perplexity: DenseAndPruned }[];
+  };
 }
 
 /** How it was made. */

@@ -1,3 +1,4 @@
+import { mean } from "@lopper/core";
 import { type CalibrationSet, sequenceMeans } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/tokenizers";
 import type { LossIncrease } from "./loss_increase_schema.ts";
@@ -14,12 +15,14 @@ const SHOWN = 5;
  * @param dense NLL after every position, `[sequences · length]` in nats; the last of each sequence
  *   predicts nothing.
  * @param pruned the same of the pruned model.
+ * @param texts which passages are of which text, one after the other; none where it is one.
  */
 export async function lossIncrease(
   { sequences, ignoredLabel }: CalibrationSet,
   dense: Float32Array,
   pruned: Float32Array,
   tokenizer: Tokenizer,
+  texts: readonly { readonly name: string; readonly passages: number }[] = [],
 ): Promise<LossIncrease> {
   const before = sequenceMeans(dense, sequences, ignoredLabel);
   const after = sequenceMeans(pruned, sequences, ignoredLabel);
@@ -35,6 +38,7 @@ export async function lossIncrease(
         worst: await worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
       }),
     }))),
+    ...(texts.length > 0 && { texts: byText(texts, before, after) }),
     tokens: byKind(
       sequences,
       ignoredLabel,
@@ -42,6 +46,20 @@ export async function lossIncrease(
       await TokenKinds.of(sequences, tokenizer),
     ),
   };
+}
+
+function byText(
+  texts: readonly { readonly name: string; readonly passages: number }[],
+  before: readonly number[],
+  after: readonly number[],
+): LossIncrease["texts"] {
+  let first = 0;
+  return texts.map(({ name, passages }) => {
+    const end = first + passages;
+    const of = { dense: mean(before.slice(first, end)), pruned: mean(after.slice(first, end)) };
+    first = end;
+    return { name, passages, ...of };
+  });
 }
 
 interface Losses {

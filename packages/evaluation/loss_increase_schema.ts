@@ -13,6 +13,10 @@ export const lossIncreaseSchema = z.strictObject({
     /** The stretch whose loss grew most, of those passages that suffered most. */
     worst: text.optional(),
   })),
+  /**
+   * Of several texts: which passages are whose, one text after the other, and what became of each.
+   */
+  texts: list(denseAndPruned.extend({ name: text, passages: count })).optional(),
   /** By kind of the token that was to be predicted, the most frequent kind first. */
   tokens: list(denseAndPruned.extend({ kind: text, count })),
 });

@@ -11,11 +11,11 @@ export interface TextPlotOptions {
 
 /** Change of the loss of every passage as a stroke on a line for its text. */
 export function passagesPlot(
-  texts: readonly { readonly name: string; readonly lossIncrease: LossIncrease }[],
+  texts: readonly { readonly name: string; readonly passages: LossIncrease["passages"] }[],
   options: TextPlotOptions,
 ): Promise<Html> {
-  const values = texts.flatMap(({ name, lossIncrease }) =>
-    lossIncrease.passages
+  const values = texts.flatMap(({ name, passages }) =>
+    passages
       .map(({ dense, pruned }) => ({ name, change: pruned - dense }))
       .filter(({ change }) => Number.isFinite(change))
   );

@@ -4,7 +4,9 @@ import { writeText } from "@lopper/formats";
 import { criterionOf } from "@lopper/importance";
 import { dtypeOfQuantised, fateOf, hubOrigin, type Model } from "@lopper/models";
 import { commandsOfRun } from "./commands.ts";
+import { heldOutTexts } from "./compared_figures.ts";
 import type { RunNames } from "./prepare.ts";
+import { KIND_LENGTH } from "./texts.ts";
 import type { RunRecord } from "./schemas/record.ts";
 import { sourceMetadata } from "./source_metadata.ts";
 import type { RunStore } from "./store.ts";
@@ -72,6 +74,7 @@ function factsOfRecord(
   names: RunNames,
 ): Omit<CardFacts, "source" | "readers" | "scores"> {
   const { flags, calibrationDigest, perplexity, recovery, latency } = record;
+  const texts = heldOutTexts(record);
   return {
     ratio: record.ratio,
     sizes: { parameters: record.parameters, bytes: record.bytes },
@@ -84,7 +87,12 @@ function factsOfRecord(
         seed: flags.seed,
         perplexity: perplexity.calibration,
       },
-      heldOut: { name: names.heldOut, perplexity: perplexity.heldOut },
+      heldOut: {
+        name: names.heldOut,
+        tokens: texts.length > 0 ? Math.min(flags.seqLen, KIND_LENGTH) : flags.seqLen,
+        perplexity: perplexity.heldOut,
+        texts,
+      },
     },
     method: {
       version: record.version,

@@ -8,11 +8,14 @@ export interface ComparedFigure extends DenseAndPruned {
   readonly format: (value: number) => string;
 }
 
-/** What a run changed: size, speed where that was to be saved, and perplexity. */
+/**
+ * What a run changed: size, speed where that was to be saved, and perplexity, that of several
+ * held-out texts by text, too.
+ */
 export function comparedFigures(
-  { parameters, bytes, latency, perplexity }: Pick<
+  { parameters, bytes, latency, perplexity, lossIncrease }: Pick<
     RunRecord,
-    "parameters" | "bytes" | "latency" | "perplexity"
+    "parameters" | "bytes" | "latency" | "perplexity" | "lossIncrease"
   >,
 ): readonly ComparedFigure[] {
   const figure = (what: string, of: DenseAndPruned, format: ComparedFigure["format"]) => ({
@@ -31,5 +34,16 @@ export function comparedFigures(
       : []),
     figure("perplexity, calibration text", perplexity.calibration, formatPerplexity),
     figure("perplexity, held-out text", perplexity.heldOut, formatPerplexity),
+    ...heldOutTexts({ lossIncrease }).map(({ name, perplexity }) =>
+      figure(`  of it ${name}`, perplexity, formatPerplexity)
+    ),
   ];
+}
+
+/** Perplexities of each of several held-out texts; none where it is one. */
+export function heldOutTexts({ lossIncrease }: Pick<RunRecord, "lossIncrease">) {
+  return (lossIncrease.heldOut.texts ?? []).map(({ name, dense, pruned }) => ({
+    name,
+    perplexity: { dense: Math.exp(dense), pruned: Math.exp(pruned) },
+  }));
 }

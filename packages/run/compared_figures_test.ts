@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { comparedFigures } from "./compared_figures.ts";
 
+const NOTHING = { passages: [], tokens: [] };
+
 Deno.test("figures: size and perplexity always, time where it was what was to be saved", () => {
   const both = (dense: number, pruned: number) => ({ dense, pruned });
   const record = {
@@ -8,6 +10,7 @@ Deno.test("figures: size and perplexity always, time where it was what was to be
     bytes: both(11_000_000, 8_800_000),
     latency: null,
     perplexity: { calibration: both(46.681, NaN), heldOut: both(94.86, 95.82) },
+    lossIncrease: { calibration: NOTHING, heldOut: NOTHING },
   };
   const told = (of: Parameters<typeof comparedFigures>[0]) =>
     comparedFigures(of).map(({ what, dense, pruned, format }) =>
@@ -22,6 +25,12 @@ Deno.test("figures: size and perplexity always, time where it was what was to be
     "perplexity, calibration text: 46.68: not finite",
     "perplexity, held-out text: 94.86: 95.82",
   ]);
+  const texts = [{ name: "code", passages: 8, dense: Math.log(5), pruned: Math.log(7.5) }];
+  const several = {
+    ...record,
+    lossIncrease: { ...record.lossIncrease, heldOut: { ...NOTHING, texts } },
+  };
+  assert.deepEqual(told(several).slice(4), ["  of it code: 5.00: 7.50"]);
   const latency = {
     target: 10,
     pastTokens: 256,

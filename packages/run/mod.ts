@@ -41,6 +41,6 @@ export { groupSizes, pickerOf, policyOf } from "./search_tools.ts";
 export { PLAN_FILES, RECORD_FILE, type RunStore, STATE_FILES } from "./store.ts";
 export { ratioForBytes } from "./target_bytes.ts";
 export { latencyTable, ratioForLatency } from "./target_latency.ts";
-export { cutTexts, type RunTexts, textNeeds } from "./texts.ts";
+export { cutTexts, type RunTexts, textNeeds, type TextSources } from "./texts.ts";
 export { UnitRanker } from "./unit_ranker.ts";
 export { type TextTokens, workload } from "./workload.ts";

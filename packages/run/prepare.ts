@@ -27,6 +27,7 @@ import { fitsCells, openScorer, searchingOn } from "./search_tools.ts";
 import { type SharedWork, shareWork } from "./share_work.ts";
 import type { RunStore } from "./store.ts";
 import { needsExtended, type RunTexts } from "./texts.ts";
+import { measuresSteps } from "./options/held_out_text.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import { type RunSettings, SETTINGS_SCHEMA } from "./schemas/settings.ts";
 
@@ -271,7 +272,7 @@ function settingsOf(
     version: VERSION,
     modelDigest: digest,
     calibrationDigest: { block: texts.block.digest, width: texts.width.digest },
-    ...(flags.heldOut !== null && { heldOutDigest: texts.heldOut.digest }),
+    ...(measuresSteps(flags) && { heldOutDigest: texts.heldOut.digest }),
     ...(texts.validation && { validationDigest: texts.validation.digest }),
     ...(needsExtended(flags) && { extendedDigest: texts.extended.digest }),
     backend: backend.description.name,

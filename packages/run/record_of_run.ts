@@ -8,6 +8,7 @@ import type { Decision } from "./decision.ts";
 import { heldOutSamples, type MeasuredOn, type PrunedMeasures, SAMPLE_PROMPT } from "./measure.ts";
 import type { PruneTask } from "./prepare.ts";
 import type { RunStore } from "./store.ts";
+import type { RunTexts } from "./texts.ts";
 import { type LatencyRecord, RECORD_SCHEMA, type RunRecord } from "./schemas/record.ts";
 
 /** All that a record is made of. */
@@ -31,8 +32,11 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
   const { texts, tokenizer } = on;
   const { name, engine, threads } = backend;
   const overhead = sideWork(store.history);
-  const increaseOf = (kind: "block" | "heldOut", nll: "calibration" | "heldOut") =>
-    lossIncrease(texts[kind], dense.nll[nll], pruned.nll[nll], tokenizer);
+  const increaseOf = (
+    kind: "block" | "heldOut",
+    nll: "calibration" | "heldOut",
+    kinds?: RunTexts["heldOutKinds"],
+  ) => lossIncrease(texts[kind], dense.nll[nll], pruned.nll[nll], tokenizer, kinds);
   return {
     kind: "lopper-run",
     schema: RECORD_SCHEMA,
@@ -78,7 +82,7 @@ export async function recordOf(run: RecordedRun): Promise<RunRecord> {
     heldOutSamples: await heldOutSamples(on, dense, pruned),
     lossIncrease: {
       calibration: await increaseOf("block", "calibration"),
-      heldOut: await increaseOf("heldOut", "heldOut"),
+      heldOut: await increaseOf("heldOut", "heldOut", texts.heldOutKinds),
     },
   };
 }

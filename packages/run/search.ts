@@ -22,6 +22,7 @@ import { projectionDType } from "./recover.ts";
 import { fitsCells, pickerOf, rankerOf, scorerOnce } from "./search_tools.ts";
 import type { RunStore } from "./store.ts";
 import type { EarlyStop, StageRanking } from "./schemas/record.ts";
+import { measuresSteps } from "./options/held_out_text.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunTexts } from "./texts.ts";
 
@@ -88,7 +89,7 @@ function optionsOf(run: SearchRun, teller: Teller, products: Products): SearchOp
     history: store.history,
     bestEffort: flags.bestEffort,
     watch: {
-      heldOut: flags.heldOut === null ? undefined : once("heldOut"),
+      heldOut: measuresSteps(flags) ? once("heldOut") : undefined,
       maxIncrease: flags.maxPplIncrease === null ? undefined : flags.maxPplIncrease / 100,
     },
     onMeasuring: teller.check,
@@ -144,7 +145,7 @@ function earlyStop({ beyond }: SearchResult, flags: RunFlags): EarlyStop | null 
   const increase = beyond.increase * 100;
   return {
     limit: flags.maxPplIncrease!,
-    on: flags.heldOut === null ? "calibration" : "held-out",
+    on: measuresSteps(flags) ? "held-out" : "calibration",
     increase: Number.isFinite(increase) ? increase : null,
     ratio: beyond.step.ratio,
   };

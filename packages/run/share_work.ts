@@ -30,6 +30,7 @@ import {
 } from "@lopper/workers";
 import { planMemory, predictionsOf } from "./memory.ts";
 import { batchesOf, searchingOn } from "./search_tools.ts";
+import { measuresSteps } from "./options/held_out_text.ts";
 import type { RunFlags } from "./schemas/flags.ts";
 import type { RunSettings } from "./schemas/settings.ts";
 import type { RunTexts } from "./texts.ts";
@@ -87,7 +88,7 @@ function setsOf(
   return {
     block: judged(texts.block),
     width: judged(texts.width),
-    ...(flags.heldOut !== null && { heldOut: once(texts.heldOut) }),
+    ...(measuresSteps(flags) && { heldOut: once(texts.heldOut) }),
     ...(texts.validation && { validation: once(texts.validation) }),
     ...(learnsFromActivations(flags) && { extended: once(texts.extended) }),
   };

@@ -39,8 +39,10 @@ export interface RunTexts {
    * on several; none otherwise.
    */
   readonly apart: readonly NamedText[];
-  /** Text that decides nothing: that of --held-out, or the embedded one. */
+  /** Text that decides nothing: that of --held-out, or what comes with Lopper. */
   readonly heldOut: CalibrationSet;
+  /** The kinds of text that its passages are of, one after the other; none where it is one text. */
+  readonly heldOutKinds: readonly HeldOutKind[];
   /** Samples that were drawn for each; fewer than asked for where the file has no more. */
   readonly drawn: { readonly block: number; readonly width: number };
   /** Ids of what the tokenizer puts before a text: none, as a rule, or BOS. */
@@ -51,6 +53,13 @@ export interface RunTexts {
 export interface NamedText {
   readonly name: string;
   readonly set: CalibrationSet | null;
+}
+
+/** One of several held-out texts. */
+export interface HeldOutKind {
+  readonly name: string;
+  /** Sequences. */
+  readonly passages: number;
 }
 
 /** Samples of calibration text to draw from, and what messages call them. */
@@ -64,8 +73,14 @@ export interface TextSources {
   readonly block: CalibrationSource;
   /** Samples for channels and heads; null where they are drawn from those for blocks. */
   readonly width: CalibrationSource | null;
-  /** Text that decides nothing, all of it. */
-  readonly heldOut: { readonly name: string; readonly samples: SampleList };
+  /** Text that decides nothing: all of one, or as much of the beginning of each of several. */
+  readonly heldOut: HeldOutSource | readonly HeldOutSource[];
+}
+
+/** Text that decides nothing, and what messages call it. */
+export interface HeldOutSource {
+  readonly name: string;
+  readonly samples: SampleList;
 }
 
 /** How much text a run uses. */
@@ -83,6 +98,11 @@ export interface TextNeeds {
  * cheap beside a search.
  */
 const EXTRA_SAMPLES = 10;
+
+/** Tokens of each of several held-out texts that are measured on. */
+const KIND_TOKENS = 2048;
+/** Tokens of a sequence of several held-out texts, where that is fewer than others have. */
+export const KIND_LENGTH = 256;
 
 /** @throws {UsageError} when sequences are longer than the model takes. */
 export function textNeeds(flags: RunFlags, architecture: Architecture): TextNeeds {
@@ -151,15 +171,42 @@ export async function cutTexts(
       extendedTokens,
     ),
     width: await set(width.read(), `calibration text ${(givenWidth ?? given).name}`),
-    // By one rule in all presets, since what was measured on it is put side by side.
-    heldOut: await calibrationSet(
-      { samples: everySample(heldOut.samples), what: `held-out text ${heldOut.name}` },
-      tokenizer,
-      { ...options, bos: "each" },
-    ),
+    ...await heldOutOf(heldOut, tokenizer, flags.seqLen),
     drawn: { block: block.count, width: width.count },
     textStart: (await tokensAround(tokenizer)).before,
   };
+}
+
+/**
+ * Held-out text in sequences, by one rule in all presets, since what was measured on it is put side
+ * by side.
+ */
+async function heldOutOf(
+  from: TextSources["heldOut"],
+  tokenizer: Tokenizer,
+  seqLen: number,
+): Promise<Pick<RunTexts, "heldOut" | "heldOutKinds">> {
+  const set = ({ name, samples }: HeldOutSource, length: number) =>
+    calibrationSet(
+      { samples: everySample(samples), what: `held-out text ${name}` },
+      tokenizer,
+      { length, bos: "each" },
+    );
+  if (!isSeveral(from)) return { heldOut: await set(from, seqLen), heldOutKinds: [] };
+  const kinds = await Promise.all(from.map(async (source) => {
+    const whole = await set(source, Math.min(seqLen, KIND_LENGTH));
+    return { name: source.name, set: await beginning(whole, KIND_TOKENS) };
+  }));
+  let heldOut = kinds[0].set;
+  for (const { set } of kinds.slice(1)) heldOut = await joined(heldOut, set);
+  return {
+    heldOut,
+    heldOutKinds: kinds.map(({ name, set }) => ({ name, passages: set.sequences.length })),
+  };
+}
+
+function isSeveral(from: TextSources["heldOut"]): from is readonly HeldOutSource[] {
+  return Array.isArray(from);
 }
 
 /** What is drawn of each of several texts, cut by itself. */

@@ -46,6 +46,39 @@ const tokenizer: Parameters<typeof cutTexts>[3] = {
   [Symbol.dispose]: () => {},
 };
 
+Deno.test("texts: of several held-out texts the same number of tokens, in sequences of their own", async () => {
+  const flags = runFlags(ARCHITECTURE, { samples: 8, widthSamples: 4, seqLen: 64 });
+  const text = (name: string, characters: number) => ({
+    name,
+    samples: listOf([name.repeat(characters)]),
+  });
+  const sources = [{ samples: listOf(Array(200).fill("the river ran past the mill ")), weight: 1 }];
+  const cut = (heldOut: Parameters<typeof cutTexts>[0]["heldOut"]) =>
+    cutTexts(
+      { block: { name: "c", sources }, width: null, heldOut },
+      flags,
+      ARCHITECTURE,
+      tokenizer,
+    );
+  const { heldOut, heldOutKinds } = await cut([text("a", 5000), text("b", 200), text("c", 5000)]);
+  assert.deepEqual(heldOutKinds, [
+    { name: "a", passages: 32 },
+    { name: "b", passages: 3 },
+    { name: "c", passages: 32 },
+  ]);
+  assert.equal(heldOut.sequences.length, 67);
+  const [A, B, C] = ["a", "b", "c"].map((c) => c.charCodeAt(0));
+  heldOut.sequences.forEach((ids, i) => {
+    const kind = i < 32 ? A : i < 35 ? B : C;
+    assert.deepEqual(ids, [BOS, ...Array(63).fill(kind)]);
+  });
+  assert.deepEqual((await cut(text("a", 5000))).heldOutKinds, []);
+  await assert.rejects(
+    cut([text("a", 5000), text("b", 10)]),
+    /held-out text b: .* has 1[01] tokens/,
+  );
+});
+
 Deno.test("texts: BOS begins each sequence that is learnt from or judged by, or the first of each set as published, and the held-out text's in any case", async () => {
   const sample = "the river ran past the mill and the lamps were lit ";
   const source = { name: "a", sources: [{ samples: listOf(Array(200).fill(sample)), weight: 1 }] };

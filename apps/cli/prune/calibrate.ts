@@ -1,8 +1,8 @@
 import type { Architecture } from "@lopper/core";
-import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import { apportioned, listOf, type SampleSource } from "@lopper/importance";
 import type { Tokenizer } from "@lopper/tokenizers";
 import {
+  BOOKS,
   calibrationOf,
   type CalibrationPart,
   cutTexts,
@@ -12,8 +12,7 @@ import {
   SELF,
   textNeeds,
 } from "@lopper/run";
-import { fileURLToPath } from "node:url";
-import { filesOfText } from "../shared/inputs/named_texts.ts";
+import { filesOfHeldOut, filesOfText } from "../shared/inputs/named_texts.ts";
 import { type OnNote, readSamples } from "../shared/inputs/text_files.ts";
 import { nameOfText } from "../shared/reporting/run_names.ts";
 
@@ -56,10 +55,15 @@ export async function readTexts(
     }
     return { name: parts.map(({ path }) => path).join(", "), sources };
   };
-  const heldOutFile = flags.heldOut ?? fileURLToPath(HELD_OUT_TEXT);
-  const heldOut = { name: heldOutFile, samples: await readSamples(heldOutFile, onNote) };
+  const heldOut = await Promise.all(
+    filesOfHeldOut(flags.heldOut ?? BOOKS).map(async ({ path, name = path }) => ({
+      name,
+      samples: await readSamples(path, onNote),
+    })),
+  );
   const block = await read(blockText, drawn + extraOwn);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
   const width = same ? null : await read(widthText, flags.widthSamples);
-  return await cutTexts({ block, width, heldOut }, flags, architecture, tokenizer);
+  const sources = { block, width, heldOut: heldOut.length === 1 ? heldOut[0] : heldOut };
+  return await cutTexts(sources, flags, architecture, tokenizer);
 }

@@ -1,6 +1,6 @@
 import type { Architecture } from "@lopper/core";
 import { DEMO_MLP_GROUPS, DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/demo-model";
-import { type GivenRunOptions, type RunFlags, runFlags, USUAL_CALIBRATION } from "@lopper/run";
+import { type GivenRunOptions, MIX, type RunFlags, runFlags, USUAL_CALIBRATION } from "@lopper/run";
 
 /** What the embedded model usually takes. */
 export const EMBEDDED = {
@@ -25,9 +25,10 @@ export function resolveFlags(
   const { samples, ...length } = EMBEDDED;
   const usual = { ...length, ...(!isOwnText && { samples }) };
   // Runs of before there was a mix of texts say nothing of theirs, and go on with books.
-  const brought = source !== null && !saved ? USUAL_CALIBRATION : undefined;
-  const calibration = options.calibration ?? brought;
-  return runFlags(architecture, { ...options, calibration, model: source }, {
+  const isBrought = source !== null && !saved;
+  const calibration = options.calibration ?? (isBrought ? USUAL_CALIBRATION : undefined);
+  const heldOut = options.heldOut ?? (isBrought ? MIX : undefined);
+  return runFlags(architecture, { ...options, calibration, heldOut, model: source }, {
     saved,
     isApplied: options.plan !== undefined,
     usual: source === null ? usual : undefined,

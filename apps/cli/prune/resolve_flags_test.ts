@@ -15,6 +15,16 @@ Deno.test("calibration: a model that somebody brings gets several kinds of text,
   assert.deepEqual(textsOf(given), ["/a.txt"]);
 });
 
+Deno.test("held-out text: of several kinds for a model that somebody brings, and a run goes on with its own", () => {
+  const ofModel = (source: string | null, saved?: RunFlags, heldOut?: string) =>
+    resolveFlags({ heldOut }, source, ARCHITECTURE, saved);
+  assert.equal(ofModel("model").heldOut, MIX);
+  assert.equal(ofModel(null).heldOut, null);
+  assert.equal(ofModel("model", undefined, "/a.txt").heldOut, "/a.txt");
+  const before = { ...ofModel("model"), heldOut: null };
+  assert.equal(ofModel("model", before).heldOut, null);
+});
+
 Deno.test("calibration: a run of before there was a mix goes on with books", () => {
   const before = resolveFlags({}, "model", ARCHITECTURE, undefined);
   const saved = { ...before, calibration: null };

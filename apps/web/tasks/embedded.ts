@@ -1,5 +1,5 @@
 import { BlobFolder } from "@lopper/browser";
-import { CALIBRATION_TEXTS } from "@lopper/calibration-texts";
+import { CALIBRATION_TEXTS, HELD_OUT_TEXTS } from "@lopper/calibration-texts";
 import { CALIBRATION_TEXT, DEMO_MODEL, DEMO_MODEL_NAME, HELD_OUT_TEXT } from "@lopper/demo-model";
 import { LopperError } from "@lopper/core";
 import type { ModelFolder } from "@lopper/formats";
@@ -25,6 +25,12 @@ export const EMBEDDED_TEXTS = {
   /** As much of each kind. */
   mix: () => Promise.all([CALIBRATION_TEXT, ...Object.values(CALIBRATION_TEXTS)].map(fetched)),
   heldOut: () => fetched(HELD_OUT_TEXT),
+  /** The same of each kind. */
+  heldOutMix: () =>
+    Promise.all(
+      Object.entries({ books: HELD_OUT_TEXT, ...HELD_OUT_TEXTS })
+        .map(async ([name, url]) => ({ name, blob: await fetched(url) })),
+    ),
 } as const;
 
 async function fetched(url: URL): Promise<Blob> {

@@ -4,8 +4,10 @@ import { DEMO_MLP_GROUPS, DEMO_SAMPLES, DEMO_SEQUENCE_LENGTH } from "@lopper/dem
 import { type SampleList, type SampleSource, textSamples } from "@lopper/importance";
 import { type Model, openModel } from "@lopper/models";
 import {
+  BOOKS,
   cutTexts,
   keepsBatches,
+  MIX,
   openFitting,
   policyOf,
   type PruneTask,
@@ -14,6 +16,7 @@ import {
   type RunNames,
   type RunStore,
   type RunTexts,
+  type TextSources,
 } from "@lopper/run";
 import { openTokenizer, type Tokenizer } from "@lopper/tokenizers";
 import type { About } from "./about.ts";
@@ -58,10 +61,7 @@ export async function openRun(
     {
       block: { name: about.text ?? "the page's texts", sources: await calibration(text, about) },
       width: null,
-      heldOut: {
-        name: "the page's held-out text",
-        samples: await samplesOf(await EMBEDDED_TEXTS.heldOut(), "held_out.txt"),
-      },
+      heldOut: await heldOut(flags.heldOut ?? BOOKS),
     },
     flags,
     model.architecture,
@@ -81,7 +81,9 @@ function namesOf({ title, text, isEmbedded }: About): RunNames {
     model: title,
     calibration: text ??
       `${isEmbedded ? "public-domain books" : "texts of several kinds"} that Lopper brings along`,
-    heldOut: "the first chapters of Moby Dick",
+    heldOut: isEmbedded
+      ? "the first chapters of Moby Dick"
+      : "text of several kinds that Lopper measures on alone",
   };
 }
 
@@ -99,9 +101,27 @@ function flagsOf(
   };
   return runFlags(
     model.architecture,
-    { ...asked, calibration: own, model: isEmbedded ? null : title },
+    {
+      ...{ ...asked, calibration: own, model: isEmbedded ? null : title },
+      ...(!isEmbedded && !saved && { heldOut: MIX }),
+    },
     { saved, usual: isEmbedded ? usual : undefined },
   );
+}
+
+/** Text that decides nothing, by the name that settings have of it. */
+async function heldOut(name: string): Promise<TextSources["heldOut"]> {
+  if (name === MIX) {
+    const kinds = await EMBEDDED_TEXTS.heldOutMix();
+    return await Promise.all(kinds.map(async ({ name, blob }) => ({
+      name,
+      samples: await samplesOf(blob, name === BOOKS ? "books.txt" : `${name}.jsonl`),
+    })));
+  }
+  return {
+    name: "the page's held-out text",
+    samples: await samplesOf(await EMBEDDED_TEXTS.heldOut(), "held_out.txt"),
+  };
 }
 
 /** The user's text, or those that the page brings along for such a model. */

@@ -22,6 +22,9 @@ export function sizeSection({ source, sizes, texts, method }: CardFacts): string
     row("weights", sizes.bytes, formatBytes),
     row("perplexity, calibration text", calibration.perplexity, formatPerplexity),
     row("perplexity, held-out text", heldOut.perplexity, formatPerplexity),
+    ...heldOut.texts.map(({ name, perplexity }) =>
+      row(`of it ${plainText(name)}`, perplexity, formatPerplexity)
+    ),
     ...(method.milliseconds
       ? [row("a generated token", method.milliseconds, formatMilliseconds)]
       : []),
@@ -36,7 +39,7 @@ The calibration text decided what went, so its figure flatters; the held-out tex
     plainText(calibration.name)
   }; held out: ${
     plainText(heldOut.name)
-  }. Perplexities are of sequences of ${calibration.tokens} tokens.${
-    method.milliseconds ? " Times are of the machine that pruned it." : ""
-  }`;
+  }. Perplexities are of sequences of ${calibration.tokens} tokens${
+    heldOut.tokens === calibration.tokens ? "" : `, on held-out text of ${heldOut.tokens}`
+  }.${method.milliseconds ? " Times are of the machine that pruned it." : ""}`;
 }

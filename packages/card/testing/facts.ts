@@ -41,7 +41,12 @@ export const FACTS: CardFacts = {
       seed: 42,
       perplexity: { dense: 9.5, pruned: 11.25 },
     },
-    heldOut: { name: "wiki.txt", perplexity: { dense: 19.47, pruned: 39.59 } },
+    heldOut: {
+      name: "wiki.txt",
+      tokens: 2048,
+      perplexity: { dense: 19.47, pruned: 39.59 },
+      texts: [],
+    },
   },
   method: {
     version: "0.3.0",

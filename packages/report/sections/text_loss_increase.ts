@@ -13,16 +13,16 @@ const SHOWN = 3;
 /** A text, and what was measured of it. */
 interface MeasuredText {
   readonly name: string;
-  readonly lossIncrease: LossIncrease;
+  readonly passages: LossIncrease["passages"];
 }
 
 /** Which kinds of text suffered most, and where. */
 export async function textLossIncreaseSection({ record }: ReportRun): Promise<Section> {
   const { lossIncrease, flags } = record;
-  const texts = [
-    { name: "held-out", lossIncrease: lossIncrease.heldOut },
-    { name: "calibration", lossIncrease: lossIncrease.calibration },
-  ];
+  const heldOut = { name: "held-out", passages: lossIncrease.heldOut.passages };
+  const kindsOfText = textsOf(lossIncrease.heldOut);
+  const calibration = { name: "calibration", passages: lossIncrease.calibration.passages };
+  const shown = [...kindsOfText.length > 0 ? kindsOfText : [heldOut], calibration];
   const kinds = [...lossIncrease.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
   const worstKind = kinds.find((kind) =>
     kind.kind !== "other" && !isRare(kind.count, kinds) && Number.isFinite(changeOf(kind))
@@ -35,19 +35,34 @@ export async function textLossIncreaseSection({ record }: ReportRun): Promise<Se
     }, in nats per token. The table below has the same.`,
   });
   const content = html`
-    <p>${worstKind &&
+    <p>${kindsOfText.length > 0 &&
+      `Of the held-out texts, ${kindsOfText[0].name} suffered most (${
+        signed(meanChange(kindsOfText[0]))
+      } nats per token), ${kindsOfText.at(-1)!.name} least (${
+        signed(meanChange(kindsOfText.at(-1)!))
+      }). `}${worstKind &&
       `On the held-out text, ${worstKind.kind} suffered most: their loss went from ${
         worstKind.dense.toFixed(3)
-      } to ${worstKind.pruned.toFixed(3)} nats per token. `}A stroke is a passage of ${String(
-        flags.seqLen,
-      )} tokens; right of 0 it got worse.</p>
+      } to ${
+        worstKind.pruned.toFixed(3)
+      } nats per token. `}A stroke is a passage${kindsOfText.length > 0
+      ? ""
+      : ` of ${flags.seqLen} tokens`}; right of 0 it got worse.</p>
     <div class="pair">
-      <figure><figcaption>Passages</figcaption>${await passagesOf(texts)}</figure>
+      <figure><figcaption>Passages</figcaption>${await passagesOf(shown)}</figure>
       <figure><figcaption>Kinds of tokens, held-out text</figcaption>${tokens}</figure>
     </div>
     ${folded(
       "The kinds of text as tables",
-      html`${textsTable(texts)}${texts.map(tokensTable)}`,
+      html`${
+        textsTable([
+          ...kindsOfText,
+          heldOut,
+          calibration,
+        ])
+      }${tokensTable("held-out", lossIncrease.heldOut)}${
+        tokensTable("calibration", lossIncrease.calibration)
+      }`,
     )}
     <h3>Where the held-out text suffered most</h3>
     <ol class="worst">${worstPassages(lossIncrease.heldOut)}</ol>
@@ -60,8 +75,8 @@ function passagesOf(texts: readonly MeasuredText[]): Promise<Html> {
   return passagesPlot(texts, {
     id: "passages",
     title: "Change of the loss, passage by passage",
-    description: texts.map(({ name, lossIncrease }) => {
-      const changes = lossIncrease.passages.map(changeOf);
+    description: texts.map(({ name, passages }) => {
+      const changes = passages.map(changeOf);
       return `${name} text: ${changes.length} passages, from ${signed(Math.min(...changes))} to ${
         signed(Math.max(...changes))
       } nats per token.`;
@@ -69,12 +84,27 @@ function passagesOf(texts: readonly MeasuredText[]): Promise<Html> {
   });
 }
 
+/** Each of several texts, the one that suffered most first; none where it is one. */
+function textsOf({ passages, texts = [] }: LossIncrease): readonly MeasuredText[] {
+  let first = 0;
+  const all = texts.map(({ name, passages: count }) => {
+    const own = passages.slice(first, first + count);
+    first += count;
+    return { name, passages: own };
+  });
+  return all.sort((a, b) => meanChange(b) - meanChange(a));
+}
+
+function meanChange({ passages }: MeasuredText): number {
+  return mean(passages.map(changeOf));
+}
+
 function textsTable(texts: readonly MeasuredText[]): Html {
   return table({
     caption: "Texts",
     head: ["text", "passages", "got worse", "mean change", "worst", "best"],
-    rows: texts.map(({ name, lossIncrease }) => {
-      const changes = lossIncrease.passages.map(changeOf);
+    rows: texts.map(({ name, passages }) => {
+      const changes = passages.map(changeOf);
       return [
         name,
         changes.length,
@@ -87,7 +117,7 @@ function textsTable(texts: readonly MeasuredText[]): Html {
   });
 }
 
-function tokensTable({ name, lossIncrease }: MeasuredText): Html {
+function tokensTable(name: string, lossIncrease: LossIncrease): Html {
   return table({
     caption: `Kinds of tokens, ${name} text`,
     head: ["tokens", "number", "loss, dense", "loss, pruned", "change"],

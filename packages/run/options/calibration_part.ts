@@ -5,7 +5,10 @@ import { z } from "zod";
 export const SELF = "self";
 /** What stands for the texts of several kinds that come with Lopper, as much of each. */
 export const MIX = "mix";
-/** What stands for the books that the embedded model was trained on. */
+/**
+ * What stands for the books that the embedded model was trained on; as held-out text, for another
+ * one.
+ */
 export const BOOKS = "books";
 const NAMED: readonly string[] = [SELF, MIX, BOOKS];
 

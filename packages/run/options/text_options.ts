@@ -1,6 +1,7 @@
-import { choice, MAX_SEED, path, wholeNumber } from "@lopper/options";
+import { choice, MAX_SEED, wholeNumber } from "@lopper/options";
 import { RUN_DEFAULTS } from "../presets.ts";
 import { BOOKS, calibrationParts, MIX, SELF } from "./calibration_part.ts";
+import { heldOutText } from "./held_out_text.ts";
 import { optional, setting } from "./setting.ts";
 
 /** More than any search can score on; a model that writes its own text would keep it in memory. */
@@ -25,9 +26,11 @@ export const TEXT_OPTIONS = {
     stated: "the same",
     decides: "free",
   }),
-  heldOut: optional(path("path"), {
-    help: "text that decides nothing, to measure on after every step",
-    stated: "Moby Dick, at the end only",
+  heldOut: optional(heldOutText, {
+    help:
+      `text that decides nothing, to measure on after every step; ${MIX}: as much of each kind of text that ` +
+      `comes with Lopper, or ${BOOKS}: Moby Dick, at the end only`,
+    stated: `${MIX}; for the embedded model ${BOOKS}`,
     decides: "free",
   }),
   samples: setting(wholeNumber(1, MAX_SAMPLES), {

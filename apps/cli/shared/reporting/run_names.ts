@@ -8,6 +8,12 @@ const NAMES: Readonly<Record<string, string>> = {
   [MIX]: "texts of several kinds that Lopper brings along",
 };
 
+/** The same of held-out text. */
+const HELD_OUT_NAMES: Readonly<Record<string, string>> = {
+  [BOOKS]: "the first chapters of Moby Dick",
+  [MIX]: "text of several kinds that Lopper measures on alone",
+};
+
 /**
  * What people call the model and the texts of a run.
  * @param title of the model.
@@ -19,7 +25,7 @@ export function namesOfRun(
   return {
     model: title.replace(/\.(gguf|onnx)$/i, ""),
     calibration: calibrationOf(flags).map(({ path }) => nameOfText(path)).join(" and "),
-    heldOut: flags.heldOut === null ? "the first chapters of Moby Dick" : basename(flags.heldOut),
+    heldOut: HELD_OUT_NAMES[flags.heldOut ?? BOOKS] ?? basename(flags.heldOut!),
   };
 }
 
