@@ -18,6 +18,16 @@ const KIND_CHARACTERS = 80_000, HELD_OUT_CHARACTERS = 8_000;
 /** Characters from which on a passage is long enough: of running text, and of code. */
 const PASSAGE = 450, CODE = 900;
 
+/** Names of accents in HTML (HTML Living Standard, 13.5), and the characters that combine. */
+const ACCENTS: Readonly<Record<string, string>> = {
+  acute: "\u0301",
+  cedil: "\u0327",
+  circ: "\u0302",
+  grave: "\u0300",
+  tilde: "\u0303",
+  uml: "\u0308",
+};
+
 interface Source {
   readonly repository: string;
   readonly commit: string;
@@ -207,16 +217,6 @@ function sentencesOf(text: string): readonly string[] {
     return passages;
   });
 }
-
-/** Names of accents in HTML (HTML Living Standard, 13.5), and the characters that combine. */
-const ACCENTS: Readonly<Record<string, string>> = {
-  acute: "\u0301",
-  cedil: "\u0327",
-  circ: "\u0302",
-  grave: "\u0300",
-  tilde: "\u0303",
-  uml: "\u0308",
-};
 
 /** HTML without its marks. */
 function plain(text: string): string {

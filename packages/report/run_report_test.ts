@@ -98,6 +98,22 @@ Deno.test("report: the plots have a point for every step", async () => {
   assert.equal(points("Perplexity on the calibration text"), 5);
 });
 
+Deno.test("report: of several held-out texts the page says which suffered most, and shows each", async () => {
+  const { record } = tinyRun();
+  const texts = [
+    { name: "code", passages: 2, dense: 3.7, pruned: 3.85 },
+    { name: "books", passages: 1, dense: 3.8, pruned: 3.75 },
+  ];
+  const heldOut = { ...record.lossIncrease.heldOut, texts };
+  const lossIncrease = { ...record.lossIncrease, heldOut };
+  const page = readPage(await runReport(tinyRun({ lossIncrease })));
+  const text = textOf(page);
+  assert.match(text, /code suffered most \(\+0\.150 nats per token\), books least \(−0\.050/);
+  assert.match(text, /of it code40\.4546\.99/);
+  assert.match(text, /code text: 2 passages, from \+0\.100 to \+0\.200 nats per token/);
+  assert.match(text, /books text: 1 passages?, from −0\.050/);
+});
+
 Deno.test("report: where the result was compared, the page says which tasks suffered", async () => {
   const without = readPage(await runReport(tinyRun()));
   assert.throws(() => tableOf(without, "Tasks"));
