@@ -34,7 +34,7 @@ interface Taken extends Watched {
 
 const config = JSON.parse(await Deno.readTextFile(join(model, "config.json")));
 const layers: number = config.num_hidden_layers, channels: number = config.intermediate_size;
-const SMALL = ["--samples", "2", "--width-samples", "2", "--seq-len", "64"];
+const SMALL = ["--samples", "2", "--width-samples", "2", "--seq-len", "32"];
 /** Large groups: a few candidates of each block. */
 const GROUPS = ["--mlp-group", String(channels / 4)];
 
@@ -128,9 +128,9 @@ for (const what of options.only?.split(",") ?? Object.keys(CASES)) {
 }
 const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(2);
 printTable(
-  ["", "seconds", "peak GB", "read GB", "of them from disk"],
-  Object.entries(await known()).map(([what, { seconds, ...bytes }]) => [
-    ...[what, seconds, gigabytes(bytes.peakResidentBytes)],
+  ["", "seconds", "of processors", "peak GB", "read GB", "of them from disk"],
+  Object.entries(await known()).map(([what, { seconds, processorSeconds, ...bytes }]) => [
+    ...[what, seconds, processorSeconds, gigabytes(bytes.peakResidentBytes)],
     ...[gigabytes(bytes.readBytes), gigabytes(bytes.fromDiskBytes)],
   ]),
 );

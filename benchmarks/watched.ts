@@ -8,10 +8,14 @@ import { ROOT } from "./harness.ts";
  * reading is missed.
  */
 const POLL_MS = 50;
+/** Of `/proc/PID/stat`, on every Linux of today. */
+const TICKS_PER_SECOND = 100;
 
 /** What a process took, as Linux counts it. */
 export interface Watched {
   readonly seconds: number;
+  /** That all cores spent on it. */
+  readonly processorSeconds: number;
   readonly peakResidentBytes: number;
   /** By calls of the system, whether the system had them in memory or not. */
   readonly readBytes: number;
@@ -53,13 +57,17 @@ export async function watchedLopper(
 
 /** Reads what Linux says of a process until it is gone, and interrupts it after its first step. */
 async function watch(process: Deno.ChildProcess, journal: string | null) {
-  const found = { peakResidentBytes: 0, readBytes: 0, fromDiskBytes: 0 };
+  const found = { processorSeconds: 0, peakResidentBytes: 0, readBytes: 0, fromDiskBytes: 0 };
   const number = (text: string, name: string) =>
     Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0);
   for (let interrupted = false;;) {
     try {
       const status = await Deno.readTextFile(`/proc/${process.pid}/status`);
       const io = await Deno.readTextFile(`/proc/${process.pid}/io`);
+      const stat = await Deno.readTextFile(`/proc/${process.pid}/stat`);
+      // Behind the name, which may be anything: the 14th and 15th fields of all.
+      const [user, system] = stat.slice(stat.lastIndexOf(")") + 2).split(" ").slice(11).map(Number);
+      found.processorSeconds = Math.max(found.processorSeconds, (user + system) / TICKS_PER_SECOND);
       found.peakResidentBytes = Math.max(found.peakResidentBytes, 1024 * number(status, "VmHWM"));
       found.readBytes = Math.max(found.readBytes, number(io, "rchar"));
       found.fromDiskBytes = Math.max(found.fromDiskBytes, number(io, "read_bytes"));
