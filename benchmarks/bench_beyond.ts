@@ -6,10 +6,11 @@
  *
  * Usage: deno run -A benchmarks/bench_beyond.ts MODEL NAME [--memory 10GB] [--only CASE,…]
  *        NAME: results/beyond-NAME.json, to which cases are added
+ *        --only limits: what disk and engine can do, into the same file
  */
 import { parseArgs } from "node:util";
 import { join } from "node:path";
-import { here, inTemporaryFolder, printTable, provenance, samples } from "./harness.ts";
+import { here, inTemporaryFolder, printTable, provenance, samples, script } from "./harness.ts";
 import { textOf, type Watched, watchedLopper } from "./watched.ts";
 
 const { values: options, positionals: [model, name, ...rest] } = parseArgs({
@@ -111,25 +112,37 @@ async function journalIn(file: string): Promise<Taken["journal"]> {
 }
 
 const file = here(`results/beyond-${name}.json`);
-const known = async () =>
-  (JSON.parse(await textOf(file) || '{"cases":{}}') as { readonly cases: Record<string, Taken> })
-    .cases;
+interface Results {
+  readonly cases: Readonly<Record<string, Taken>>;
+  /** As `limits.ts` prints it. */
+  readonly limits?: Readonly<Record<string, unknown>>;
+  /** Where and how. */
+  readonly [about: string]: unknown;
+}
+const results = async (): Promise<Results> => JSON.parse(await textOf(file) || '{"cases":{}}');
+const write = (found: Results) => Deno.writeTextFile(file, JSON.stringify(found, null, 1) + "\n");
 for (const what of options.only?.split(",") ?? Object.keys(CASES)) {
   console.error(what);
+  if (what === "limits") {
+    const limits = { ...JSON.parse(await script("limits.ts", [model])), ...await provenance() };
+    await write({ ...await results(), limits });
+    continue;
+  }
   const one = await inTemporaryFolder((folder) => taken(CASES[what], folder));
-  const found = {
+  const { cases, ...others } = await results();
+  await write({
+    ...others,
     command: `bench_beyond.ts MODEL ${name} --memory ${options.memory}`,
     ...await provenance(),
     memory: options.memory,
     model: { bytes: (await Deno.stat(join(model, "model.safetensors"))).size, layers },
-    cases: { ...await known(), [what]: one },
-  };
-  await Deno.writeTextFile(file, JSON.stringify(found, null, 1) + "\n");
+    cases: { ...cases, [what]: one },
+  });
 }
 const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(2);
 printTable(
   ["", "seconds", "of processors", "peak GB", "read GB", "of them from disk"],
-  Object.entries(await known()).map(([what, { seconds, processorSeconds, ...bytes }]) => [
+  Object.entries((await results()).cases).map(([what, { seconds, processorSeconds, ...bytes }]) => [
     ...[what, seconds, processorSeconds, gigabytes(bytes.peakResidentBytes)],
     ...[gigabytes(bytes.readBytes), gigabytes(bytes.fromDiskBytes)],
   ]),

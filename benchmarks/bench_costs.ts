@@ -8,7 +8,13 @@
  *        --disk N      GB a second that the file is read with
  *        --share N     of the time of one machine, what 5 of them take over a search
  */
-import { type Architecture, countParameters, denseShape, headCostInBlocks } from "@lopper/core";
+import {
+  type Architecture,
+  countParameters,
+  denseShape,
+  hasExperts,
+  headCostInBlocks,
+} from "@lopper/core";
 import { DEMO_MLP_GROUPS } from "@lopper/demo-model";
 import { FileFolder } from "@lopper/files";
 import { architectureFromConfig, configSchema, openModel } from "@lopper/models";
@@ -33,6 +39,8 @@ if (!(gflops > 0 && disk > 0 && share > 0)) {
 const MACHINES = 5;
 /** Tokens that run through a block together where memory is short. */
 const BATCH_TOKENS = 1024;
+/** The same of candidates that share a reading, as far as they go through the same blocks. */
+const SHARED_TOKENS = 4096;
 /** Bytes of weights that a laptop's 16 GB have room for. */
 const ROOM = 8e9;
 const HELD_OUT_TOKENS = 8192;
@@ -105,7 +113,10 @@ function costs(
   const perBlock = bytes / denseShape(architecture.blocks).length;
   const seconds = (blockTokens: number) => blockTokens * 2 * macs / (gflops * 1e9);
   const inFile = Math.max(0, 1 - ROOM / bytes);
-  const read = inFile * perBlock * all / BATCH_TOKENS;
+  // Experts are read for each candidate.
+  const together = hasExperts(architecture) ? BATCH_TOKENS : SHARED_TOKENS;
+  const read = inFile * perBlock *
+    (work.search / together + (work.beside + work.refits) / BATCH_TOKENS);
   return {
     ...{ preset, bytes, ...work, macs, readBytes: read },
     laptopSeconds: seconds(all) + read / (disk * 1e9),
@@ -137,7 +148,15 @@ for (const [name, architecture] of await architectures()) {
 }
 await save("costs", {
   what: "whole runs by 20 %, reckoned as a dry run does",
-  assumed: { gflops, disk, share, machines: MACHINES, batchTokens: BATCH_TOKENS, room: ROOM },
+  assumed: {
+    gflops,
+    disk,
+    share,
+    machines: MACHINES,
+    batchTokens: BATCH_TOKENS,
+    sharedTokens: SHARED_TOKENS,
+    room: ROOM,
+  },
   costs: found,
 });
 printTable(

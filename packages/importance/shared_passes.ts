@@ -104,12 +104,18 @@ export class SharedPasses {
     this.#base = base;
   }
 
-  /** What runs with the one that is asked for: of its batch first, whose inputs are kept. */
+  /**
+   * What runs with the one that is asked for: of its batch first, whose inputs are kept, and of
+   * these the ones that begin where it does, so that where not all find room few blocks are read.
+   */
   #group(asked: Pass): readonly Pass[] {
     const { tokensOf } = this.#options;
     const batches = new Set([asked.batch, ...this.#expected.keys()]);
+    const place = ({ candidate }: Pass) => candidate?.first ?? this.#base!.length;
+    const far = (pass: Pass) => Math.abs(place(pass) - place(asked));
     const others = [...batches].flatMap((batch) =>
       [...this.#expected.get(batch) ?? []].map((candidate): Pass => ({ candidate, batch }))
+        .sort((a, b) => far(a) - far(b))
     );
     const group = [asked];
     // With the first of a batch goes the base plan.

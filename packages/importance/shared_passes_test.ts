@@ -107,8 +107,8 @@ async function round(
   scorer: SuffixScorer,
   base: Shape,
   candidates: readonly (Scorable | null)[],
+  batches: readonly number[] = [...scorer.batches.keys()],
 ): Promise<readonly (readonly number[])[]> {
-  const batches = [...scorer.batches.keys()];
   for (const batch of batches) scorer.expect?.(base, candidates, batch, "score");
   const found: (readonly number[])[] = [];
   for (const candidate of candidates) {
@@ -177,6 +177,14 @@ passesTest(
     // Eight hidden states: the base plan and three candidates, as they enter a block and leave it.
     const few = await readBy(() => round(inFile(8), whole, candidates));
     assert.ok(few > 1.5 * one && few < alone / 2, `${few} models where there is room for three`);
+    // Those that begin at about the same block run together, in whatever order they come.
+    const scattered = candidates.map((_, i) => candidates[5 * i % candidates.length]);
+    assert.equal(new Set(scattered).size, candidates.length);
+    const [inOrder, mixed] = [
+      await readBy(() => round(inFile(8), whole, candidates, [0])),
+      await readBy(() => round(inFile(8), whole, scattered, [0])),
+    ];
+    assert.ok(mixed < 1.3 * inOrder, `${mixed} models, and ${inOrder} in their order`);
     assert.equal(await readBy(() => round(inMemory, whole, candidates)), 0);
     assert.equal(inMemory.expect, undefined);
   },
