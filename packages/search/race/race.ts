@@ -32,9 +32,10 @@ export interface RaceOptions {
 
 /**
  * More candidates run longer races, and on little text these take longer to tell them apart. Fitted
- * to searches of two models on 4,096, 6,144 and 16,384 tokens.
+ * to searches of three models on 1,024 to 16,384 tokens.
  */
-const CANDIDATES = 48, TOKENS = 4096, EXPONENT = 0.75;
+const CANDIDATES = 48, TOKENS = 4096;
+const BY_CANDIDATES = 0.5, BY_TOKENS = 0.75;
 /** What the first step of a stage takes behind its first round. */
 const FIRST_STEP = 3;
 
@@ -66,7 +67,8 @@ export class Race implements Picker {
   ): number {
     const { sum, steps } = this.#evaluations;
     const { usual = 1 } = this.#options;
-    const before = usual * (candidates / CANDIDATES * TOKENS / tokens) ** EXPONENT;
+    const before = usual * (candidates / CANDIDATES) ** BY_CANDIDATES *
+      (TOKENS / tokens) ** BY_TOKENS;
     // Of the first step nothing is known, and everyone runs in its first round.
     const expected = isFirst ? candidates * FIRST_ROUND + FIRST_STEP : (sum + before) / (steps + 1);
     return tokens * Math.min(candidates, expected);
