@@ -1,3 +1,4 @@
+import { HELD_OUT_TEXT } from "@lopper/demo-model";
 import assert from "node:assert/strict";
 import { fileURLToPath } from "node:url";
 import { FileSource } from "@lopper/files";
@@ -61,6 +62,27 @@ test("the result is exported beside it, and verified; --json carries both", asyn
   const { mtime } = await Deno.stat(`${folder}/p-gguf-q8_0/p.gguf`);
   await doneHere(more, folder);
   assert.deepEqual((await Deno.stat(`${folder}/p-gguf-q8_0/p.gguf`)).mtime, mtime, "made once");
+});
+
+test("a result is rounded by the text that its run was calibrated on", async (folder) => {
+  const text = `${folder}/t.txt`;
+  await Deno.writeTextFile(text, (await Deno.readTextFile(HELD_OUT_TEXT)).slice(0, 6000));
+  const to = ["--export", "gguf", "--quantize", "q4_0"];
+  const args = ["prune", ...BRIEF, ...QUICK, "--calibration", text, "--out", "p", ...to];
+  await doneHere(args, folder);
+  const again = ["prune", "--resume", "--out", "p", ...to, "--rounding", "gptq"];
+  assert.match(await doneHere(again, folder), /matrices were rounded by GPTQ on \d+ tokens/);
+  const [nearest, gptq] = await Promise.all(
+    ["p-gguf-q4_0", "p-gguf-q4_0-gptq"].map((out) => json(`${folder}/${out}/export.json`)),
+  );
+  assert.deepEqual([nearest.rounding, gptq.rounding.by], [undefined, "gptq"]);
+  // as `lopper export` does by that text
+  const rounding = ["--rounding", "gptq", "--calibration", text];
+  await doneHere(
+    ["export", "p", "--to", "gguf", "--quantize", "q4_0", ...rounding, "--out", "x"],
+    folder,
+  );
+  assert.deepEqual(await json(`${folder}/x/export.json`), gptq);
 });
 
 test("Ctrl-C and kills between prune and export leave what --resume finishes", async (folder) => {
@@ -170,6 +192,8 @@ test("what does not go together, or has no place, is refused before the work", a
       [["--export", "gguf", "--quantize", "q8"], /which takes one of q8_0, q6_k, .*, q4_0/],
       [["--export", "gguf", "--quantize", "q8_0", "--dtype", "fp16"], /cannot be used with/],
       [["--export", "papyrus"], /papyrus.*invalid/],
+      [["--rounding", "gptq"], /--rounding is for what --export writes/],
+      [["--export", "gguf", "--rounding", "gptq"], /gptq is for --export gguf with --quantize/],
       [["--export", "onnx"], /p-onnx is not empty/],
       [["--export", "onnx", "--overwrite"], /holds no export\.json/],
       [["--export", "onnx", "--resume"], /p-onnx is not empty/],

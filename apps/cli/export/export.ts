@@ -1,13 +1,13 @@
 import { UsageError } from "@lopper/core";
 import { SourceWatch } from "@lopper/files";
 import { checkFormatOptions, EXPORT_OPTIONS } from "@lopper/exports";
-import { drawMixed, everySample } from "@lopper/importance";
 import type { OptionValues } from "@lopper/options";
 import { BOOKS, MIX } from "@lopper/run";
 import { Command } from "commander";
 import { checkApart } from "../shared/folder/apart.ts";
 import { ExportFolder } from "../shared/exporting/export_folder.ts";
 import { exportInto } from "../shared/exporting/export_into.ts";
+import { roundingText } from "../shared/exporting/rounding_text.ts";
 import { describeExport } from "../shared/exporting/export_output.ts";
 import { importanceSource, itself, quantisedSource } from "../shared/exporting/quantised_source.ts";
 import { type Interruption, UNINTERRUPTED } from "../shared/terminal/interrupt.ts";
@@ -16,12 +16,7 @@ import { type LocateModels, MODEL_HELP, modelLocator } from "../shared/inputs/lo
 import { openLocated } from "../shared/inputs/open_model.ts";
 import { openReporter } from "../shared/terminal/reporter.ts";
 import { checkUnchanged } from "../shared/inputs/source_check.ts";
-import { filesOfText } from "../shared/inputs/named_texts.ts";
-import { readSamples } from "../shared/inputs/text_files.ts";
 import { SAME_COMMAND, withWayOn } from "../shared/terminal/way_on.ts";
-
-/** Of samples of several kinds. */
-const DRAW_SEED = 42;
 
 type Options = OptionValues<typeof EXPORT_OPTIONS>;
 
@@ -90,8 +85,8 @@ async function run(
       engine: verify === "logits" ? engine : null,
       calibration: rounding === "gptq"
         ? {
-          ...await calibrationText(
-            options.calibration ?? (located.path === null ? BOOKS : MIX),
+          ...await roundingText(
+            [options.calibration ?? (located.path === null ? BOOKS : MIX)],
             (note) => reporter.note(note),
           ),
           engine,
@@ -105,14 +100,4 @@ async function run(
   } catch (error) {
     throw withWayOn(error, SAME_COMMAND);
   }
-}
-
-/** The samples of a text to round by, in their order; several kinds take turns. */
-async function calibrationText(name: string, onNote: (line: string) => void) {
-  const files = filesOfText(name);
-  const lists = await Promise.all(files.map(({ path }) => readSamples(path, onNote)));
-  if (lists.length === 1) return { name, samples: everySample(lists[0]) };
-  const count = lists.length * Math.min(...lists.map(({ length }) => length));
-  const sources = lists.map((samples) => ({ samples, weight: 1 }));
-  return { name, samples: drawMixed(sources, count, DRAW_SEED).read() };
 }

@@ -117,7 +117,8 @@ export async function finishedRun(
 export async function flagsOfPlan(plan: string | undefined): Promise<RunFlags | undefined> {
   if (plan === undefined || !await isFolder(plan)) return undefined;
   const { flags, ratio } = await readRecord(plan);
-  const applied = { ...flags, earlierRatios: [], export: null, dtype: null, quantize: null };
+  const unexported = { export: null, dtype: null, quantize: null, rounding: null };
+  const applied = { ...flags, earlierRatios: [], ...unexported };
   // A plan is a part of the parameters, whatever the run was after.
   return flags.targetLatency === null ? applied : { ...applied, targetLatency: null, ratio };
 }

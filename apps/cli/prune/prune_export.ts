@@ -9,16 +9,20 @@ import {
 import { type Model, openModel } from "@lopper/models";
 import { FileFolder, FolderLock, isFile, SourceWatch } from "@lopper/files";
 import {
+  calibrationOf,
   type ExportFlags,
   exportOf,
   type GivenRunOptions,
+  MIX,
   type RunFlags,
   type RunRecord,
+  SELF,
 } from "@lopper/run";
 import { basename } from "node:path";
 import { checkApart } from "../shared/folder/apart.ts";
 import { ExportFolder, type Replacing } from "../shared/exporting/export_folder.ts";
 import { exportInto } from "../shared/exporting/export_into.ts";
+import { roundingText } from "../shared/exporting/rounding_text.ts";
 import { importanceSource, quantisedSource } from "../shared/exporting/quantised_source.ts";
 import type { Interruption } from "../shared/terminal/interrupt.ts";
 import type { Reporter } from "../shared/terminal/reporter.ts";
@@ -28,14 +32,18 @@ import { commandLine } from "../called_as.ts";
 
 /** The export that the options ask for, else the one that the run was begun with. */
 export function exportAsked(options: GivenRunOptions, saved: RunFlags): ExportFlags | null {
-  const { export: format, dtype = null, quantize = null } = options;
-  return format === undefined ? exportOf(saved) : { format, dtype, quantize };
+  const { export: format, dtype = null, quantize = null, rounding = null } = options;
+  return format === undefined ? exportOf(saved) : { format, dtype, quantize, rounding };
 }
 
 /** Where a run's result is exported to: beside it, each kind of export in a place of its own. */
-export function exportPath(out: string, { format, dtype, quantize }: ExportFlags): string {
-  return [out.replace(/[\\/]+$/, ""), format, quantize ?? dtype].filter((part) => part !== null)
-    .join("-");
+export function exportPath(
+  out: string,
+  { format, dtype, quantize, rounding }: ExportFlags,
+): string {
+  const own = rounding === "gptq" ? rounding : null;
+  return [out.replace(/[\\/]+$/, ""), format, quantize ?? dtype, own]
+    .filter((part) => part !== null).join("-");
 }
 
 /**
@@ -124,6 +132,7 @@ export async function exportResult(run: PruneExport): Promise<ExportResult> {
     `--export ${flags.format}`,
     flags.dtype && `--dtype ${flags.dtype}`,
     flags.quantize && `--quantize ${flags.quantize}`,
+    flags.rounding && `--rounding ${flags.rounding}`,
     options.imatrix && `--imatrix ${options.imatrix}`,
   ].filter(Boolean).join(" ");
   const command = commandLine(`prune --resume --out ${out} ${again}`);
@@ -171,20 +180,34 @@ async function writeExport(
     },
   };
   const backend = record.backend.name === "wasm" ? "wasm" : "cpu";
+  const engine = { backend, threads: options.threads } as const;
+  const calibration = flags.rounding === "gptq"
+    ? { ...await roundingText(textOfRun(record.flags), (line) => reporter.note(line)), engine }
+    : null;
   return await exportInto(model, task, {
-    ...{ folder, reporter, signal },
-    engine: { backend, threads: options.threads },
+    ...{ folder, reporter, signal, engine, calibration },
     checkSource: (digest) => checkUnchanged(watch, { path: out, title: basename(out) }, digest),
   });
+}
+
+/** What the run was calibrated on, as far as that can be read again. */
+function textOfRun(flags: RunFlags): readonly string[] {
+  const paths = calibrationOf(flags).map(({ path }) => path).filter((path) => path !== SELF);
+  return paths.length > 0 ? paths : [MIX];
 }
 
 function isExportOf({ flags, record, options }: PruneExport, found: ExportRecord): boolean {
   const hasMatrix = found.files.some((file) => file.endsWith(".imatrix"));
   if (options.imatrix !== undefined && !hasMatrix) return false;
   return found.source.digest === record.prunedDigest && found.format === flags.format &&
-    found.dtype === flags.dtype && found.quantize === flags.quantize;
+    found.dtype === flags.dtype && found.quantize === flags.quantize &&
+    (found.rounding?.by ?? "nearest") === (flags.rounding ?? "nearest");
 }
 
-function formatOptions({ dtype, quantize }: ExportFlags): FormatOptions {
-  return { ...(dtype && { dtype }), ...(quantize && { quantize }) };
+function formatOptions({ dtype, quantize, rounding }: ExportFlags): FormatOptions {
+  return {
+    ...(dtype && { dtype }),
+    ...(quantize && { quantize }),
+    ...(rounding && { rounding }),
+  };
 }

@@ -60,6 +60,7 @@ export function tinyRun(change: Partial<RunRecord> = {}): ReportRun {
       export: null,
       dtype: null,
       quantize: null,
+      rounding: null,
     },
     plan: null,
     planDigest: digest("f"),

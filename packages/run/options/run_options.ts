@@ -1,11 +1,17 @@
 import { ENGINE_OPTIONS } from "@lopper/backends";
-import { EXPORT_OPTIONS, FORMAT_NAMES, PRECISION_OPTIONS } from "@lopper/exports/options";
+import {
+  EXPORT_OPTIONS,
+  FORMAT_NAMES,
+  PRECISION_OPTIONS,
+  type Rounding,
+} from "@lopper/exports/options";
 import { choice, HUB, MEMORY, on, type OptionValues, OUTPUT, path, text } from "@lopper/options";
 import { SEARCH_OPTIONS } from "./search_options.ts";
 import { optional } from "./setting.ts";
 import { TEXT_OPTIONS } from "./text_options.ts";
 
 const { dtype, quantize } = PRECISION_OPTIONS;
+const { rounding } = EXPORT_OPTIONS;
 const EXPORTED = { decides: "free", isOfEnd: true, partOf: "export" } as const;
 
 /**
@@ -37,6 +43,15 @@ export const RUN_OPTIONS = {
   }),
   dtype: optional(dtype.form, { ...dtype, ...EXPORTED }),
   quantize: optional(quantize.form, { ...quantize, ...EXPORTED }),
+  rounding: {
+    ...optional<Rounding>(rounding.form, {
+      help: "of --export gguf with --quantize: gptq learns from the text of --calibration",
+      stated: "nearest",
+      ...EXPORTED,
+    }),
+    // Runs of before there was a choice say nothing of it.
+    schema: rounding.form.schema.nullable().default(null),
+  },
   /** Of the model as it is now, which is why no settings keep it: whoever goes on says it again. */
   imatrix: { ...EXPORT_OPTIONS.imatrix, partOf: "export" },
   resume: { form: on, help: "go on with a run that was cut off" },

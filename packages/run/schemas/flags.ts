@@ -37,15 +37,23 @@ export const flagsSchema = z.strictObject({
   ({ export: format, quantize }) =>
     quantize === null || format !== null && formatFacts(format).quantizations.includes(quantize),
   { message: "the format has no such quantisation", path: ["quantize"] },
+).refine(
+  ({ export: format, quantize, rounding }) =>
+    rounding !== "gptq" || format === "gguf" && quantize !== null,
+  {
+    message: "gptq is for --export gguf with --quantize, whose matrices it rounds",
+    path: ["rounding"],
+  },
 );
 export type RunFlags = Readonly<z.infer<typeof flagsSchema>>;
 
 /** An export, in the words of the command line. */
-export interface ExportFlags extends Pick<RunFlags, "dtype" | "quantize"> {
+export interface ExportFlags extends Pick<RunFlags, "dtype" | "quantize" | "rounding"> {
   readonly format: FormatName;
 }
 
 /** What the result of a run is exported as; null for nothing. */
-export function exportOf({ export: format, dtype, quantize }: RunFlags): ExportFlags | null {
-  return format && { format, dtype, quantize };
+export function exportOf(flags: RunFlags): ExportFlags | null {
+  const { export: format, dtype, quantize, rounding } = flags;
+  return format && { format, dtype, quantize, rounding };
 }

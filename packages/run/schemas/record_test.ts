@@ -43,6 +43,7 @@ const RECORD: RunRecord = {
     export: null,
     dtype: null,
     quantize: null,
+    rounding: null,
   },
   plan: null,
   planDigest: "sha256:f",

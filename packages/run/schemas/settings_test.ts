@@ -56,6 +56,7 @@ const SETTINGS: RunSettings = {
     export: "gguf",
     dtype: null,
     quantize: "q8_0",
+    rounding: null,
   },
 };
 
