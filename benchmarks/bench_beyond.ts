@@ -2,7 +2,7 @@
  * Takes a model that is larger than a budget of memory through what a run does, each part in a
  * process of its own: how long it took, the most resident memory that it had, and the bytes that it
  * read, as Linux counts them. A search is interrupted, as by Ctrl-C, when its first step is
- * recorded.
+ * recorded, and a recovery when its first refit is.
  *
  * Usage: deno run -A benchmarks/bench_beyond.ts MODEL NAME [--memory 10GB] [--only CASE,…]
  *        NAME: results/beyond-NAME.json, to which cases are added
@@ -57,15 +57,15 @@ interface Case {
   readonly args: readonly string[];
   /** Written to a file that follows `--plan`. */
   readonly plan?: string;
-  readonly untilStep?: true;
+  readonly until?: "step" | "refit";
 }
 const step = (...args: string[]): Case => ({
   args: ["prune", model, ...args, ...SMALL, "--ratio", "1"],
-  untilStep: true,
+  until: "step",
 });
 const applied = (plan: string, recover: string): Case => ({
   args: ["prune", model, ...SMALL, "--recover", recover],
-  plan,
+  ...{ plan, until: recover === "none" ? undefined : "refit" },
 });
 const CASES: Readonly<Record<string, Case>> = {
   inspect: { args: ["inspect", model] },
@@ -78,7 +78,7 @@ const CASES: Readonly<Record<string, Case>> = {
   "written at 10 %": applied(UNIFORM, "none"),
 };
 
-async function taken({ args, plan, untilStep }: Case, folder: string): Promise<Taken> {
+async function taken({ args, plan, until }: Case, folder: string): Promise<Taken> {
   const out = join(folder, "out");
   const prunes = args[0] === "prune";
   const heldOut = join(folder, "held-out.txt");
@@ -94,7 +94,9 @@ async function taken({ args, plan, untilStep }: Case, folder: string): Promise<T
     ...plan ? ["--plan", join(folder, "plan.json")] : [],
   ];
   const journal = join(out, "journal.jsonl");
-  const { said, ...counted } = await watchedLopper(all, { untilStep: untilStep && journal });
+  const { said, ...counted } = await watchedLopper(all, {
+    until: until && { type: until, journal },
+  });
   return {
     command: ["lopper", ...all.map((arg) => arg.split("/").at(-1)!)],
     ...counted,

@@ -27,8 +27,8 @@ export interface Watched {
 }
 
 export interface WatchOptions {
-  /** A journal: when it holds a step, the process is interrupted, as by Ctrl-C. */
-  readonly untilStep?: string;
+  /** When a journal holds an entry of this type, the process is interrupted, as by Ctrl-C. */
+  readonly until?: { readonly type: "step" | "refit"; readonly journal: string };
   /** Folder of another checkout, from where its command line is called. */
   readonly root?: string;
 }
@@ -36,7 +36,7 @@ export interface WatchOptions {
 /** Runs the command line in a process of its own. */
 export async function watchedLopper(
   args: readonly string[],
-  { untilStep, root }: WatchOptions = {},
+  { until, root }: WatchOptions = {},
 ): Promise<Watched> {
   const started = performance.now();
   const process = new Deno.Command(Deno.execPath(), {
@@ -48,15 +48,15 @@ export async function watchedLopper(
     ...{ cwd: root, stdin: "null", stdout: "piped", stderr: "piped" },
   }).spawn();
   const said = Promise.all([process.stdout, process.stderr].map((s) => new Response(s).text()));
-  const counted = watch(process, untilStep ?? null);
+  const counted = watch(process, until);
   const { code } = await process.status;
   const seconds = (performance.now() - started) / 1000;
   const lines = (await said).join("\n").split(/[\n\r]/).map((line) => line.trimEnd());
   return { seconds, ...await counted, exitCode: code, said: lines.filter((line) => line !== "") };
 }
 
-/** Reads what Linux says of a process until it is gone, and interrupts it after its first step. */
-async function watch(process: Deno.ChildProcess, journal: string | null) {
+/** Reads what Linux says of a process until it is gone, and interrupts it where it is told to. */
+async function watch(process: Deno.ChildProcess, until: WatchOptions["until"]) {
   const found = { processorSeconds: 0, peakResidentBytes: 0, readBytes: 0, fromDiskBytes: 0 };
   const number = (text: string, name: string) =>
     Number(new RegExp(`^${name}:\\s*(\\d+)`, "m").exec(text)?.[1] ?? 0);
@@ -75,7 +75,7 @@ async function watch(process: Deno.ChildProcess, journal: string | null) {
     } catch {
       return found;
     }
-    if (journal && !interrupted && (await textOf(journal)).includes('"type":"step"')) {
+    if (until && !interrupted && (await textOf(until.journal)).includes(`"type":"${until.type}"`)) {
       process.kill("SIGINT");
       interrupted = true;
     }
