@@ -135,10 +135,9 @@ for (const what of options.only?.split(",") ?? Object.keys(CASES)) {
   await write({
     ...others,
     command: `bench_beyond.ts MODEL ${name} --memory ${options.memory}`,
-    ...await provenance(),
     memory: options.memory,
     model: { bytes: (await Deno.stat(join(model, "model.safetensors"))).size, layers },
-    cases: { ...cases, [what]: one },
+    cases: { ...cases, [what]: { ...await provenance(), ...one } },
   });
 }
 const gigabytes = (bytes: number) => (bytes / 1e9).toFixed(2);

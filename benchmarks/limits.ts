@@ -4,7 +4,7 @@
  * takes to have such a block there: read from what the system has at hand, laid out, expanded.
  * Prints JSON.
  *
- * Usage: deno run -A benchmarks/limits.ts MODEL [--tokens 32,2048]
+ * Usage: deno run -A benchmarks/limits.ts MODEL [--tokens 32,128,2048]
  */
 import { openBackend } from "@lopper/backends";
 import { denseShape, parametersOfBlock, sizeOf } from "@lopper/core";
@@ -21,7 +21,7 @@ const DISK = { blocks: 128, bytes: 16 * 2 ** 20 };
 
 const { values: flags, positionals: [folder, ...rest] } = parseArgs({
   args: Deno.args,
-  options: { tokens: { type: "string", default: "32,2048" } },
+  options: { tokens: { type: "string", default: "32,128,2048" } },
   allowPositionals: true,
 });
 if (!folder || rest.length > 0) {
