@@ -101,7 +101,8 @@ async function taken({ args, plan, until }: Case, folder: string): Promise<Taken
     command: ["lopper", ...all.map((arg) => arg.split("/").at(-1)!)],
     ...counted,
     journal: await journalIn(journal),
-    said: said.filter((line) => !/%|\u2588|\u2591/.test(line)).slice(-40),
+    said: said.filter((line) => !/%|\u2588|\u2591/.test(line)).slice(-40)
+      .map((line) => line.replaceAll(folder, "FOLDER")),
   };
 }
 
