@@ -20,6 +20,8 @@ interface Run {
 
 interface Round {
   readonly seconds: number;
+  /** That all cores spent on it, which what else runs on the machine changes less. */
+  readonly processorSeconds: number;
   /** The most resident memory that the process had (VmHWM of Linux). */
   readonly peakBytes: number;
   readonly blockTokens: number;
@@ -49,11 +51,12 @@ export async function benchBefore(before: string, models: readonly string[], rou
     const rows = variants.map(({ name, rounds }) => [
       `${run.name}, ${name}`,
       median(rounds.map(({ seconds }) => seconds)).toFixed(2),
+      median(rounds.map(({ processorSeconds }) => processorSeconds)).toFixed(2),
       (median(rounds.map(({ peakBytes }) => peakBytes)) / 1e6).toFixed(0),
       rounds[0].blockTokens,
       rounds[0].steps,
     ]);
-    printTable(["run", "seconds", "peak MB", "block-tokens", "steps"], rows);
+    printTable(["run", "seconds", "of processors", "peak MB", "block-tokens", "steps"], rows);
     await save(run.name, { rounds, flags: run.flags.map((flag) => basename(flag)), variants });
   }
 }
@@ -77,6 +80,7 @@ async function prune(root: string, { model, flags }: Run): Promise<Round> {
     weights.update(await Deno.readFile(join(out, "model.safetensors")));
     return {
       seconds: run.seconds,
+      processorSeconds: run.processorSeconds,
       peakBytes: run.peakResidentBytes,
       blockTokens: record.blockTokens.spent,
       steps: record.steps,
