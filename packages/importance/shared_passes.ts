@@ -1,4 +1,4 @@
-import { type Architecture, DTYPE_BYTES, type Shape } from "@lopper/core";
+import { type Architecture, DTYPE_BYTES, type Shape, type StopSignal } from "@lopper/core";
 import type { Decoder, HiddenStates } from "@lopper/runtime";
 import type { BlockInputs } from "./block_inputs.ts";
 import { isSameShape } from "./differences.ts";
@@ -46,6 +46,8 @@ export interface SharedPassesOptions {
   readonly tokensOf: (batch: number) => number;
   /** What the scorer answers, from what enters the head. */
   readonly means: (output: HiddenStates, batch: number) => Promise<readonly number[]>;
+  /** Asked before each block: passes of a large model take minutes. */
+  readonly signal?: StopSignal;
 }
 
 /**
@@ -130,8 +132,9 @@ export class SharedPasses {
     return group;
   }
 
+  /** @throws what the signal throws; what was expected is expected still. */
   async #run(base: Shape, group: readonly Pass[]) {
-    const { decoder, means } = this.#options;
+    const { decoder, means, signal } = this.#options;
     const basePasses = await this.#basePasses(base, group);
     const running: RunningPass[] = [];
     for (let block = 0; block <= base.length; block++) {
@@ -145,11 +148,13 @@ export class SharedPasses {
       // expanded once.
       for (const pass of basePasses.values()) {
         if (pass.at !== block || block >= pass.end) continue;
+        signal?.throwIfAborted();
         pass.hidden = await decoder.runBlock(block, base, pass.hidden);
         pass.at = block + 1;
         pass.keep?.set(pass.at, pass.hidden);
       }
       for (const pass of running) {
+        signal?.throwIfAborted();
         pass.hidden = await decoder.runBlock(block, pass.shape, pass.hidden);
       }
     }

@@ -1,5 +1,5 @@
 import { openBackend } from "@lopper/backends";
-import { denseShape, type Shape } from "@lopper/core";
+import { denseShape, type Shape, type StopSignal } from "@lopper/core";
 import { FileFolder } from "@lopper/files";
 import type { TensorStore } from "@lopper/formats";
 import { type Model, openModel } from "@lopper/models";
@@ -19,7 +19,7 @@ const BATCH_TOKENS = 2 * LENGTH;
 interface Scorers {
   readonly inMemory: SuffixScorer;
   /** With room for so many hidden states of a batch beside the inputs of blocks. */
-  readonly inFile: (states: number) => SuffixScorer;
+  readonly inFile: (states: number, signal?: StopSignal) => SuffixScorer;
   readonly whole: Shape;
   /** Bytes of weights that were read, in whole models, but for what lies outside the blocks. */
   readonly modelsRead: () => number;
@@ -53,8 +53,8 @@ function passesTest(name: string, family: string, body: (scorers: Scorers) => Pr
       const outside = read();
       await body({
         inMemory: new SuffixScorer(held, set, { ...options, cacheBytes: 1e9 }),
-        inFile: (states) =>
-          new SuffixScorer(decoder, set, { ...options, cacheBytes: copy + states * state }),
+        inFile: (states, signal) =>
+          new SuffixScorer(decoder, set, { ...options, signal, cacheBytes: copy + states * state }),
         whole: denseShape(blocks),
         modelsRead: () => (read() - outside) / inBlocks,
       });
@@ -187,6 +187,25 @@ passesTest(
     assert.ok(mixed < 1.3 * inOrder, `${mixed} models, and ${inOrder} in their order`);
     assert.equal(await readBy(() => round(inMemory, whole, candidates)), 0);
     assert.equal(inMemory.expect, undefined);
+  },
+);
+
+passesTest(
+  "a stop is heard between blocks, and what was expected is scored by whoever goes on",
+  "qwen2-heterogeneous",
+  async ({ inFile, whole }) => {
+    const candidates = candidatesOf(whole);
+    const wanted = await round(inFile(1e6), whole, candidates);
+    for (const after of [0, 1, candidates.length]) {
+      let asked = 0;
+      const scorer = inFile(1e6, {
+        throwIfAborted() {
+          if (asked++ === after) throw new Error("stopped");
+        },
+      });
+      await assert.rejects(round(scorer, whole, candidates), /^Error: stopped$/);
+      assert.deepEqual(await round(scorer, whole, candidates), wanted);
+    }
   },
 );
 

@@ -1,4 +1,4 @@
-import { headCostInBlocks, type Shape } from "@lopper/core";
+import { headCostInBlocks, type Shape, type StopSignal } from "@lopper/core";
 import { type Decoder, forwardFrom, type HiddenStates } from "@lopper/runtime";
 import { BatchLosses, readBatch } from "./batch_losses.ts";
 import { batchNumbers, forwardCost } from "./batches.ts";
@@ -12,6 +12,8 @@ import { SharedPasses } from "./shared_passes.ts";
 export interface SuffixScorerOptions extends ScorerOptions {
   /** Bytes that kept block inputs may take, and where blocks stay in the file all hidden states. */
   readonly cacheBytes: number;
+  /** Asked between blocks that stay in the file; what it throws, scoring throws. */
+  readonly signal?: StopSignal;
 }
 
 interface Batch {
@@ -63,16 +65,17 @@ export class SuffixScorer implements Scorer {
     const cacheBytes = isInFile ? 0 : options.cacheBytes;
     this.#inputs = new BlockInputs(this.#batches.length, cacheBytes, copy);
     this.keptBatches = this.#inputs.keptBatches;
-    this.#shared = isInFile ? this.#sharedPasses(Math.max(0, options.cacheBytes - copy)) : null;
+    const bytes = Math.max(0, options.cacheBytes - copy);
+    this.#shared = isInFile ? this.#sharedPasses(bytes, options.signal) : null;
     if (!this.#shared) return;
     this.expect = (base, candidates, batch, what) => {
       if (what === "score") this.#shared!.expect(base, candidates, batch);
     };
   }
 
-  #sharedPasses(bytes: number): SharedPasses {
+  #sharedPasses(bytes: number, signal?: StopSignal): SharedPasses {
     return new SharedPasses({
-      ...{ decoder: this.#decoder, inputs: this.#inputs, bytes },
+      ...{ decoder: this.#decoder, inputs: this.#inputs, bytes, signal },
       embed: (batch) => this.#decoder.embed(this.#batches[batch].sequences),
       tokensOf: (batch) => this.#batches[batch].labels.length,
       means: (output, batch) => this.#means(output, batch),

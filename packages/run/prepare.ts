@@ -133,7 +133,7 @@ export async function* prepareRun(
     : null;
   const open = (text: "block" | "width") =>
     shared?.scorer(text) ??
-      openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder });
+      openScorer(searching, texts[text], flags, { cacheBytes, dense: decoder, signal });
   const scorers = { block: open("block"), width: open("width") };
   const opened = opening.move();
   return {

@@ -5,6 +5,7 @@ import {
   latencyOf,
   type LatencyTable,
   type Ranking,
+  type StopSignal,
   UnreachableTargetError,
   UsageError,
 } from "@lopper/core";
@@ -143,14 +144,18 @@ export function openScorer(
   decoder: Decoder | ResidentDecoder,
   set: CalibrationSet,
   flags: RunFlags,
-  { cacheBytes, dense }: { readonly cacheBytes: number; readonly dense: Decoder },
+  { cacheBytes, dense, signal }: {
+    readonly cacheBytes: number;
+    readonly dense: Decoder;
+    readonly signal?: StopSignal;
+  },
 ): SuffixScorer | ResidentScorer {
   const options = {
     ...batchesOf(set, flags, decoder.architecture),
     judge: { criterion: criterionOf(flags.criterion), dense },
   };
   return decoder instanceof Decoder
-    ? new SuffixScorer(decoder, set, { cacheBytes, ...options })
+    ? new SuffixScorer(decoder, set, { cacheBytes, signal, ...options })
     : new ResidentScorer(decoder, set, options);
 }
 
