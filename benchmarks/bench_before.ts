@@ -66,7 +66,7 @@ const HELD_OUT = fileURLToPath(new URL("tests/fixtures/held_out.txt", ROOT));
 /** Blocks, channels and heads, scored and measured on the same texts by every checkout. */
 const FEW_STEPS = [
   ...["--preset", "multipruner", "--ratio", "5", "--mlp-group", "96"],
-  ...["--samples", "2", "--width-samples", "1", "--seq-len", "128", "--memory", "4GB"],
+  ...["--samples", "16", "--width-samples", "8", "--seq-len", "128", "--memory", "4GB"],
   ...["--calibration", fileURLToPath(CALIBRATION_TEXT)],
   ...["--held-out", HELD_OUT],
 ];
