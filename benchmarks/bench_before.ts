@@ -65,7 +65,7 @@ export async function benchBefore(before: string, models: readonly string[], rou
 const HELD_OUT = fileURLToPath(new URL("tests/fixtures/held_out.txt", ROOT));
 /** Blocks, channels and heads, scored and measured on the same texts by every checkout. */
 const FEW_STEPS = [
-  ...["--preset", "multipruner", "--ratio", "5", "--mlp-group", "96"],
+  ...["--preset", "multipruner", "--ratio", "12", "--mlp-group", "96"],
   ...["--samples", "16", "--width-samples", "8", "--seq-len", "128", "--memory", "4GB"],
   ...["--calibration", fileURLToPath(CALIBRATION_TEXT)],
   ...["--held-out", HELD_OUT],
