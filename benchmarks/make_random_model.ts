@@ -1,8 +1,9 @@
 /**
- * Writes a checkpoint of the shape of SmolLM2-135M, TinyLlama-1.1B or Llama-3-8B with random weights:
- * what a run takes does not depend on what the weights are worth. Matrices and biases are normal
- * with standard deviation 0.02, norms are 1, everything is BF16, and the same weights come out every
- * time. The tokenizer is that of the embedded model, whose ids are all below these vocabularies.
+ * Writes a checkpoint of the shape of SmolLM2-135M, TinyLlama-1.1B or Llama-3-8B with random
+ * weights: what a run takes does not depend on what the weights are worth. Matrices and biases are
+ * normal with standard deviation 0.02, norms are 1, everything is BF16, and the same weights come
+ * out every time. The tokenizer is that of the embedded model, whose ids are all below these
+ * vocabularies.
  *
  * Usage: deno run -A benchmarks/make_random_model.ts OUT_DIR [--shape 135M|1.1B|8B] [--layers N]
  *          [--family llama|mistral|qwen2|qwen3]

@@ -32,7 +32,9 @@ export interface WeightRoom {
 export interface MemoryPlan extends WeightRoom {
   /** Tokens that run through a block together. */
   readonly batchTokens: number;
-  /** Bytes for hidden states of one scorer: kept block inputs, and candidates that share a reading. */
+  /**
+   * Bytes for hidden states of one scorer: kept block inputs, and candidates that share a reading.
+   */
   readonly cacheBytes: number;
   /** Bytes of weights that stay in the file. */
   readonly inFileBytes: number;
@@ -97,7 +99,7 @@ function planOf(
   budget: number,
   { isLast }: { readonly isLast: boolean },
 ): MemoryPlan {
-  const { weights, length } = needs;
+  const { length } = needs;
   const { blocks } = places;
   const most = Math.max(1, Math.floor(needs.batchTokens / length)) * length;
   for (
@@ -122,39 +124,61 @@ function planOf(
         ? tooLittle("this run", parts, budget, "shorter sequences with --seq-len")
         : tooLittle(short!.work.what, short!.parts, budget, short!.work.otherwise);
     }
-    let room = Math.min(budget, ...apart.map(({ parts }) => budget - sumOf(parts)));
-    // What is not there is read again and again, so it comes first, but for what has candidates
-    // share a reading.
-    const together = blocks === "file"
-      ? Math.min(budget - least, sharedPassBytes(needs.architecture))
-      : 0;
-    const { taken, ...held } = heldBytes(
-      weights,
-      blocks,
-      Math.min(budget - least - together, room),
-    );
-    room -= taken;
-    const left = budget - least - together - taken;
-    // Room for candidates' block inputs saves more than weights that need no expanding, and both
-    // more than a second batch.
-    const batches = Math.ceil(needs.tokens / batchTokens);
-    const oneBatch = Math.min(left, (COPIES - 1) * inputs);
-    // Weights in float32 take the place of their halves.
-    const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
-    const rest = left - oneBatch - expandedBytes / 2;
-    const cacheBytes = inputs + together + oneBatch +
-      Math.min(rest, (batches - 1) * COPIES * inputs);
-    const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
-    const work = workspaceOf(needs, places, room - expandedBytes / 2);
-    const inMemory = taken + expandedBytes / 2;
-    const totalBytes = inMemory + Math.max(
-      least - inputs + cacheBytes,
-      ...apart.map(({ work: { kept }, parts }) =>
-        sumOf(parts) + Math.min(kept, work.workspaceBytes === Infinity ? 0 : work.workspaceBytes)
-      ),
-    );
-    return { batchTokens, cacheBytes, inFileBytes, expandedBytes, totalBytes, ...held, ...work };
+    return sharedOut(needs, places, budget, { batchTokens, inputs, least, apart });
   }
+}
+
+/** What a run takes with batches of so many tokens. */
+interface Least {
+  readonly batchTokens: number;
+  /** Bytes of the inputs of all blocks for a batch. */
+  readonly inputs: number;
+  /** Bytes without which there is no search. */
+  readonly least: number;
+  readonly apart: ReturnType<typeof partsApart>;
+}
+
+/** Shares out what is left of a budget beyond the least. */
+function sharedOut(
+  needs: MemoryNeeds,
+  places: Places,
+  budget: number,
+  { batchTokens, inputs, least, apart }: Least,
+): MemoryPlan {
+  const { weights } = needs;
+  const { blocks } = places;
+  let room = Math.min(budget, ...apart.map(({ parts }) => budget - sumOf(parts)));
+  // What is not there is read again and again, so it comes first, but for what has candidates
+  // share a reading.
+  const together = blocks === "file"
+    ? Math.min(budget - least, sharedPassBytes(needs.architecture))
+    : 0;
+  const { taken, ...held } = heldBytes(
+    weights,
+    blocks,
+    Math.min(budget - least - together, room),
+  );
+  room -= taken;
+  const left = budget - least - together - taken;
+  // Room for candidates' block inputs saves more than weights that need no expanding, and both
+  // more than a second batch.
+  const batches = Math.ceil(needs.tokens / batchTokens);
+  const oneBatch = Math.min(left, (COPIES - 1) * inputs);
+  // Weights in float32 take the place of their halves.
+  const expandedBytes = Math.min(weights.expanded, 2 * Math.min(left - oneBatch, room));
+  const rest = left - oneBatch - expandedBytes / 2;
+  const cacheBytes = inputs + together + oneBatch +
+    Math.min(rest, (batches - 1) * COPIES * inputs);
+  const inFileBytes = weights.blocks - held.blockBytes + weights.experts - held.expertBytes;
+  const work = workspaceOf(needs, places, room - expandedBytes / 2);
+  const inMemory = taken + expandedBytes / 2;
+  const totalBytes = inMemory + Math.max(
+    least - inputs + cacheBytes,
+    ...apart.map(({ work: { kept }, parts }) =>
+      sumOf(parts) + Math.min(kept, work.workspaceBytes === Infinity ? 0 : work.workspaceBytes)
+    ),
+  );
+  return { batchTokens, cacheBytes, inFileBytes, expandedBytes, totalBytes, ...held, ...work };
 }
 
 /** What work takes that goes on while candidates are scored. */
