@@ -17,6 +17,7 @@ const NEEDED = [
   "data/calibration.jsonl",
   "data/mathematics.jsonl",
   "data/held_out.txt",
+  "data/held_out/mathematics.jsonl",
   "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.mjs",
   "node_modules/onnxruntime-web/dist/ort-wasm-simd-threaded.wasm",
   "node_modules/onnxruntime-node/bin/napi-v6/linux/x64/libonnxruntime.so.1",
