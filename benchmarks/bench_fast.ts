@@ -4,8 +4,8 @@
  * all see the same text). Runs are kept in a folder and not repeated, and those that were cut off
  * go on: exhaustive takes an hour on a model of 135 M parameters.
  */
-import { named, pruneArguments, readRun, type SearchCase, writeTexts } from "./bench_search.ts";
-import { exists, lopper, printTable, save } from "./harness.ts";
+import { keptRun, named, pruneArguments, type SearchCase, writeTexts } from "./bench_search.ts";
+import { printTable, save } from "./harness.ts";
 
 export async function benchFast(
   options: SearchCase,
@@ -56,13 +56,7 @@ export async function benchFast(
 
   async function run(search: "fast" | "exhaustive", seed: number) {
     const out = `${work}/${search === "fast" ? `fast-${seed}` : search}`;
-    const begun = await exists(out);
-    const finished = await exists(`${out}/run.json`);
-    if (!finished) {
-      console.error(`${begun ? "going on with" : "running"} ${out}`);
-      const args = [...pruneArguments(options, search, texts), "--seed", String(seed)];
-      await lopper([...args, "--out", out, ...(begun ? ["--resume"] : [])]);
-    }
-    return { search, seed, ...await readRun(out) };
+    const args = [...pruneArguments(options, search, texts), "--seed", String(seed)];
+    return { search, seed, ...await keptRun(args, out) };
   }
 }

@@ -7,7 +7,8 @@
  *        SEED: 42, 1 and 2 where none is named; MODEL: the embedded one unless the options say one
  */
 import { join } from "node:path";
-import { exists, lopper, printTable, save } from "./harness.ts";
+import { keptRun } from "./bench_search.ts";
+import { printTable, save } from "./harness.ts";
 
 const [work, ...rest] = Deno.args;
 if (!work) {
@@ -18,25 +19,9 @@ const cut = rest.includes("--") ? rest.indexOf("--") : rest.length;
 const [given, options] = [rest.slice(0, cut), rest.slice(cut + 1)];
 const seeds = given.length > 0 ? given : ["42", "1", "2"];
 
-interface Ran {
-  readonly steps: number;
-  readonly blockTokens: { readonly spent: number };
-  readonly perplexity: Readonly<
-    Record<"calibration" | "heldOut", { readonly dense: number; readonly pruned: number }>
-  >;
-}
-
-async function ran(search: "fast" | "exhaustive", seed: string): Promise<Ran> {
-  const out = join(work, `${search}-${seed}`);
-  if (!await exists(join(out, "run.json"))) {
-    console.error(out);
-    const goOn = await exists(out) ? ["--resume"] : [];
-    await lopper(["prune", ...options, "--search", search, "--seed", seed, "--out", out, ...goOn]);
-  }
-  const { steps, blockTokens, perplexity } = JSON.parse(
-    await Deno.readTextFile(join(out, "run.json")),
-  );
-  return { steps, blockTokens, perplexity };
+function ran(search: "fast" | "exhaustive", seed: string) {
+  const args = ["prune", ...options, "--search", search, "--seed", seed];
+  return keptRun(args, join(work, `${search}-${seed}`));
 }
 
 const pairs = [];
@@ -48,17 +33,17 @@ const percent = (part: number, of: number) => `${((part / of - 1) * 100).toFixed
 printTable(
   ["seed", "exhaustive", "fast", "fewer", "calibration ppl", "held-out ppl"],
   pairs.map(({ seed, fast, exhaustive }) => {
-    const spent = [exhaustive, fast].map(({ blockTokens }) => blockTokens.spent);
-    const both = (text: "calibration" | "heldOut") => {
-      const [a, b] = [exhaustive, fast].map(({ perplexity }) => perplexity[text].pruned);
+    const spent = [exhaustive, fast].map(({ blockTokens }) => blockTokens!);
+    const both = (of: "calibrationPerplexity" | "heldOutPerplexity") => {
+      const [a, b] = [exhaustive[of]!, fast[of]!];
       return `${a.toFixed(2)}, ${b.toFixed(2)} (${percent(b, a)})`;
     };
     return [
       seed,
       ...spent.map((tokens) => `${(tokens / 1e6).toFixed(2)} M`),
       `${(spent[0] / spent[1]).toFixed(1)}×`,
-      both("calibration"),
-      both("heldOut"),
+      both("calibrationPerplexity"),
+      both("heldOutPerplexity"),
     ];
   }),
 );

@@ -5,6 +5,7 @@
  */
 import {
   alternate,
+  exists,
   inTemporaryFolder,
   lopper,
   median,
@@ -207,6 +208,16 @@ export async function readRun(folder: string): Promise<Round> {
     calibrationPerplexity: record.perplexity.calibration.pruned,
     heldOutPerplexity: record.perplexity.heldOut.pruned,
   };
+}
+
+/** A run in a folder that is made once; one that was cut off goes on. @param args without --out. */
+export async function keptRun(args: readonly string[], out: string): Promise<Round> {
+  if (!await exists(`${out}/run.json`)) {
+    const begun = await exists(out);
+    console.error(`${begun ? "going on with" : "running"} ${out}`);
+    await lopper([...args, "--out", out, ...(begun ? ["--resume"] : [])]);
+  }
+  return await readRun(out);
 }
 
 async function runLopper(
