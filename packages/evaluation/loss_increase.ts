@@ -9,6 +9,12 @@ const STRETCH = 40;
 /** Passages whose worst stretch is kept: enough for a page, and a record stays small. */
 const SHOWN = 5;
 
+/** One of several texts, and how many passages are its. */
+interface TextPassages {
+  readonly name: string;
+  readonly passages: number;
+}
+
 /**
  * How the losses of a text changed: passage by passage, with the stretch of those that suffered
  * most, and by kind of token.
@@ -22,7 +28,7 @@ export async function lossIncrease(
   dense: Float32Array,
   pruned: Float32Array,
   tokenizer: Tokenizer,
-  texts: readonly { readonly name: string; readonly passages: number }[] = [],
+  texts: readonly TextPassages[] = [],
 ): Promise<LossIncrease> {
   const before = sequenceMeans(dense, sequences, ignoredLabel);
   const after = sequenceMeans(pruned, sequences, ignoredLabel);
@@ -30,15 +36,23 @@ export async function lossIncrease(
     .filter((i) => Number.isFinite(after[i] - before[i]))
     .sort((a, b) => after[b] - before[b] - (after[a] - before[a]))
     .slice(0, SHOWN);
+  const passages = await Promise.all(sequences.map(async (ids, i) => ({
+    dense: before[i],
+    pruned: after[i],
+    ...(worst.includes(i) && {
+      worst: await worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
+    }),
+  })));
   return {
-    passages: await Promise.all(sequences.map(async (ids, i) => ({
-      dense: before[i],
-      pruned: after[i],
-      ...(worst.includes(i) && {
-        worst: await worstStretch(ids, i * ids.length, { dense, pruned }, tokenizer),
-      }),
-    }))),
-    ...(texts.length > 0 && { texts: byText(texts, before, after) }),
+    passages,
+    ...(texts.length > 0 && {
+      texts: passagesByText({ passages, texts }).map(({ name, passages }) => ({
+        name,
+        passages: passages.length,
+        dense: mean(passages.map(({ dense }) => dense)),
+        pruned: mean(passages.map(({ pruned }) => pruned)),
+      })),
+    }),
     tokens: byKind(
       sequences,
       ignoredLabel,
@@ -48,18 +62,18 @@ export async function lossIncrease(
   };
 }
 
-function byText(
-  texts: readonly { readonly name: string; readonly passages: number }[],
-  before: readonly number[],
-  after: readonly number[],
-): LossIncrease["texts"] {
+/** The passages of each of several texts; none where it is one. */
+export function passagesByText<T>(
+  { passages, texts = [] }: {
+    readonly passages: readonly T[];
+    readonly texts?: readonly TextPassages[];
+  },
+): readonly { readonly name: string; readonly passages: readonly T[] }[] {
   let first = 0;
-  return texts.map(({ name, passages }) => {
-    const end = first + passages;
-    const of = { dense: mean(before.slice(first, end)), pruned: mean(after.slice(first, end)) };
-    first = end;
-    return { name, passages, ...of };
-  });
+  return texts.map(({ name, passages: count }) => ({
+    name,
+    passages: passages.slice(first, first += count),
+  }));
 }
 
 interface Losses {

@@ -34,7 +34,7 @@ export type { MetricName } from "./task.ts";
 export { OWN_TASK_FILE, taskNames, WIKITEXT } from "./task_names.ts";
 export { PAPER_TASKS, TASKS } from "./tasks/mod.ts";
 export { OWN_TASK_FORMS, ownTask } from "./tasks/own.ts";
-export { lossIncrease } from "./loss_increase.ts";
+export { lossIncrease, passagesByText } from "./loss_increase.ts";
 export {
   type DenseAndPruned,
   denseAndPruned,

@@ -140,10 +140,13 @@ export async function beginning(set: CalibrationSet, tokens: number): Promise<Ca
   return { ...set, sequences, digest: await digest(sequences, set.ignoredLabel) };
 }
 
-/** Two sets of equally long sequences as one. */
-export async function joined(a: CalibrationSet, b: CalibrationSet): Promise<CalibrationSet> {
-  const sequences = [...a.sequences, ...b.sequences];
-  return { ...a, sequences, digest: await digest(sequences, a.ignoredLabel) };
+/** Sets of equally long sequences as one. */
+export async function joined(
+  first: CalibrationSet,
+  ...others: readonly CalibrationSet[]
+): Promise<CalibrationSet> {
+  const sequences = [first, ...others].flatMap(({ sequences }) => sequences);
+  return { ...first, sequences, digest: await digest(sequences, first.ignoredLabel) };
 }
 
 /** Whether a set is enough to judge by. */

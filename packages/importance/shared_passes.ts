@@ -26,7 +26,6 @@ interface RunningPass extends Pass {
 
 /** The base plan on a batch, on its way to where candidates leave it. */
 interface BasePass {
-  readonly batch: number;
   /** The block that `hidden` enters. */
   at: number;
   hidden: HiddenStates;
@@ -179,7 +178,7 @@ export class SharedPasses {
       const hidden = known.get(at) ?? await embed(batch);
       const keep = kept.includes(batch) ? known : null;
       keep?.set(at, hidden);
-      passes.set(batch, { batch, at, hidden, end: Math.max(...firsts), keep });
+      passes.set(batch, { at, hidden, end: Math.max(...firsts), keep });
     }
     return passes;
   }

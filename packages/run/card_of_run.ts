@@ -6,7 +6,7 @@ import { dtypeOfQuantised, fateOf, hubOrigin, type Model } from "@lopper/models"
 import { commandsOfRun } from "./commands.ts";
 import { heldOutTexts } from "./compared_figures.ts";
 import type { RunNames } from "./prepare.ts";
-import { KIND_LENGTH } from "./texts.ts";
+import { heldOutLength } from "./texts.ts";
 import type { RunRecord } from "./schemas/record.ts";
 import { sourceMetadata } from "./source_metadata.ts";
 import type { RunStore } from "./store.ts";
@@ -89,7 +89,7 @@ function factsOfRecord(
       },
       heldOut: {
         name: names.heldOut,
-        tokens: texts.length > 0 ? Math.min(flags.seqLen, KIND_LENGTH) : flags.seqLen,
+        tokens: heldOutLength(flags, texts.length),
         perplexity: perplexity.heldOut,
         texts,
       },

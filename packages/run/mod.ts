@@ -15,6 +15,7 @@ export {
   SELF,
   USUAL_CALIBRATION,
 } from "./options/calibration_part.ts";
+export { heldOutName } from "./options/held_out_text.ts";
 export { type GivenRunOptions, RUN_OPTIONS } from "./options/run_options.ts";
 export { statedDefaults } from "./options/stated.ts";
 export { ownTextLength, type OwnTexts, ownTexts, ownTextStart, SELF_TOKENS } from "./own_texts.ts";

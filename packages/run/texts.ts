@@ -99,10 +99,9 @@ export interface TextNeeds {
  */
 const EXTRA_SAMPLES = 10;
 
-/** Tokens of each of several held-out texts that are measured on. */
+/** Of each of several held-out texts, tokens that are measured on, and of a sequence at most. */
 const KIND_TOKENS = 2048;
-/** Tokens of a sequence of several held-out texts, where that is fewer than others have. */
-export const KIND_LENGTH = 256;
+const KIND_LENGTH = 256;
 
 /** @throws {UsageError} when sequences are longer than the model takes. */
 export function textNeeds(flags: RunFlags, architecture: Architecture): TextNeeds {
@@ -171,10 +170,15 @@ export async function cutTexts(
       extendedTokens,
     ),
     width: await set(width.read(), `calibration text ${(givenWidth ?? given).name}`),
-    ...await heldOutOf(heldOut, tokenizer, flags.seqLen),
+    ...await heldOutOf(heldOut, tokenizer, flags),
     drawn: { block: block.count, width: width.count },
     textStart: (await tokensAround(tokenizer)).before,
   };
+}
+
+/** Tokens of a sequence of held-out text: of several texts fewer, so that each has some. */
+export function heldOutLength({ seqLen }: Pick<RunFlags, "seqLen">, texts: number): number {
+  return texts > 1 ? Math.min(seqLen, KIND_LENGTH) : seqLen;
 }
 
 /**
@@ -184,29 +188,27 @@ export async function cutTexts(
 async function heldOutOf(
   from: TextSources["heldOut"],
   tokenizer: Tokenizer,
-  seqLen: number,
+  flags: RunFlags,
 ): Promise<Pick<RunTexts, "heldOut" | "heldOutKinds">> {
-  const set = ({ name, samples }: HeldOutSource, length: number) =>
+  const sources = [from].flat();
+  const length = heldOutLength(flags, sources.length);
+  const set = ({ name, samples }: HeldOutSource) =>
     calibrationSet(
       { samples: everySample(samples), what: `held-out text ${name}` },
       tokenizer,
       { length, bos: "each" },
     );
-  if (!isSeveral(from)) return { heldOut: await set(from, seqLen), heldOutKinds: [] };
-  const kinds = await Promise.all(from.map(async (source) => {
-    const whole = await set(source, Math.min(seqLen, KIND_LENGTH));
-    return { name: source.name, set: await beginning(whole, KIND_TOKENS) };
-  }));
-  let heldOut = kinds[0].set;
-  for (const { set } of kinds.slice(1)) heldOut = await joined(heldOut, set);
+  if (sources.length === 1) return { heldOut: await set(sources[0]), heldOutKinds: [] };
+  const [first, ...others] = await Promise.all(
+    sources.map(async (source) => await beginning(await set(source), KIND_TOKENS)),
+  );
   return {
-    heldOut,
-    heldOutKinds: kinds.map(({ name, set }) => ({ name, passages: set.sequences.length })),
+    heldOut: await joined(first, ...others),
+    heldOutKinds: [first, ...others].map(({ sequences }, i) => ({
+      name: sources[i].name,
+      passages: sequences.length,
+    })),
   };
-}
-
-function isSeveral(from: TextSources["heldOut"]): from is readonly HeldOutSource[] {
-  return Array.isArray(from);
 }
 
 /** What is drawn of each of several texts, cut by itself. */

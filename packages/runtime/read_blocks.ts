@@ -10,6 +10,8 @@ import { placesOf } from "./unit_places.ts";
  */
 export class ReadBlocks {
   readonly #blocks: ReadonlyMap<number, BlockWeights>;
+  /** Those that stay in the file, in their order. */
+  readonly #inFile: readonly number[];
   readonly #room = new BlockRoom();
   /** The block that was read before. */
   #before: number | null = null;
@@ -18,11 +20,12 @@ export class ReadBlocks {
   /** @param blocks those are missing that were not read. */
   constructor(blocks: ReadonlyMap<number, BlockWeights>) {
     this.#blocks = blocks;
+    this.#inFile = [...blocks].flatMap(([number, { isHeld }]) => isHeld ? [] : [number]);
   }
 
   /** How many of them stay in the file. */
   get inFile(): number {
-    return [...this.#blocks.values()].filter(({ isHeld }) => !isHeld).length;
+    return this.#inFile.length;
   }
 
   /** @throws {TypeError} when the block was not read. */
@@ -57,11 +60,10 @@ export class ReadBlocks {
 
   /** Where two blocks were read in their order, the next one will be, too. */
   async #readAhead(number: number) {
-    const inFile = [...this.#blocks.keys()].filter((at) => !this.of(at).isHeld);
-    const place = inFile.indexOf(number);
-    const isInOrder = place > 0 && inFile[place - 1] === this.#before;
+    const place = this.#inFile.indexOf(number);
+    const isInOrder = place > 0 && this.#inFile[place - 1] === this.#before;
     this.#before = number;
-    const next = inFile[place + 1];
+    const next = this.#inFile[place + 1];
     if (isInOrder && next !== undefined) await this.of(next).readAhead(this.#room);
   }
 

@@ -64,6 +64,5 @@ export async function readTexts(
   const block = await read(blockText, drawn + extraOwn);
   const same = JSON.stringify(widthText) === JSON.stringify(blockText);
   const width = same ? null : await read(widthText, flags.widthSamples);
-  const sources = { block, width, heldOut: heldOut.length === 1 ? heldOut[0] : heldOut };
-  return await cutTexts(sources, flags, architecture, tokenizer);
+  return await cutTexts({ block, width, heldOut }, flags, architecture, tokenizer);
 }

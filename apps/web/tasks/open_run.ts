@@ -6,6 +6,7 @@ import { type Model, openModel } from "@lopper/models";
 import {
   BOOKS,
   cutTexts,
+  heldOutName,
   keepsBatches,
   MIX,
   openFitting,
@@ -70,20 +71,18 @@ export async function openRun(
   const opened = opening.move();
   return {
     ...{ model, texts, tokenizer, backend },
-    task: { flags, names: namesOf(about) },
+    task: { flags, names: namesOf(about, flags) },
     [Symbol.asyncDispose]: () => opened.disposeAsync(),
   };
 }
 
 /** What the card of the result calls the model and the texts. */
-function namesOf({ title, text, isEmbedded }: About): RunNames {
+function namesOf({ title, text, isEmbedded }: About, flags: RunFlags): RunNames {
   return {
     model: title,
     calibration: text ??
       `${isEmbedded ? "public-domain books" : "texts of several kinds"} that Lopper brings along`,
-    heldOut: isEmbedded
-      ? "the first chapters of Moby Dick"
-      : "text of several kinds that Lopper measures on alone",
+    heldOut: heldOutName(flags) ?? "the page's held-out text",
   };
 }
 
@@ -102,8 +101,10 @@ function flagsOf(
   return runFlags(
     model.architecture,
     {
-      ...{ ...asked, calibration: own, model: isEmbedded ? null : title },
-      ...(!isEmbedded && !saved && { heldOut: MIX }),
+      ...asked,
+      calibration: own,
+      heldOut: isEmbedded || saved ? undefined : MIX,
+      model: isEmbedded ? null : title,
     },
     { saved, usual: isEmbedded ? usual : undefined },
   );

@@ -1,5 +1,5 @@
 import { mean } from "@lopper/core";
-import type { LossIncrease } from "@lopper/evaluation";
+import { type LossIncrease, passagesByText } from "@lopper/evaluation";
 import { signed } from "../loss_increase_plot.ts";
 import { type Html, html } from "../html.ts";
 import type { ReportRun } from "../report_run.ts";
@@ -20,9 +20,11 @@ interface MeasuredText {
 export async function textLossIncreaseSection({ record }: ReportRun): Promise<Section> {
   const { lossIncrease, flags } = record;
   const heldOut = { name: "held-out", passages: lossIncrease.heldOut.passages };
-  const kindsOfText = textsOf(lossIncrease.heldOut);
+  // The one that suffered most first; none where it is one text.
+  const several = passagesByText(lossIncrease.heldOut)
+    .toSorted((a, b) => meanChange(b) - meanChange(a));
   const calibration = { name: "calibration", passages: lossIncrease.calibration.passages };
-  const shown = [...kindsOfText.length > 0 ? kindsOfText : [heldOut], calibration];
+  const isSeveral = several.length > 0;
   const kinds = [...lossIncrease.heldOut.tokens].sort((a, b) => changeOf(b) - changeOf(a));
   const worstKind = kinds.find((kind) =>
     kind.kind !== "other" && !isRare(kind.count, kinds) && Number.isFinite(changeOf(kind))
@@ -35,34 +37,24 @@ export async function textLossIncreaseSection({ record }: ReportRun): Promise<Se
     }, in nats per token. The table below has the same.`,
   });
   const content = html`
-    <p>${kindsOfText.length > 0 &&
-      `Of the held-out texts, ${kindsOfText[0].name} suffered most (${
-        signed(meanChange(kindsOfText[0]))
-      } nats per token), ${kindsOfText.at(-1)!.name} least (${
-        signed(meanChange(kindsOfText.at(-1)!))
-      }). `}${worstKind &&
+    <p>${isSeveral && mostAndLeast(several)}${worstKind &&
       `On the held-out text, ${worstKind.kind} suffered most: their loss went from ${
         worstKind.dense.toFixed(3)
-      } to ${
-        worstKind.pruned.toFixed(3)
-      } nats per token. `}A stroke is a passage${kindsOfText.length > 0
+      } to ${worstKind.pruned.toFixed(3)} nats per token. `}A stroke is a passage${isSeveral
       ? ""
       : ` of ${flags.seqLen} tokens`}; right of 0 it got worse.</p>
     <div class="pair">
-      <figure><figcaption>Passages</figcaption>${await passagesOf(shown)}</figure>
+      <figure><figcaption>Passages</figcaption>${await passagesOf([
+        ...isSeveral ? several : [heldOut],
+        calibration,
+      ])}</figure>
       <figure><figcaption>Kinds of tokens, held-out text</figcaption>${tokens}</figure>
     </div>
     ${folded(
       "The kinds of text as tables",
-      html`${
-        textsTable([
-          ...kindsOfText,
-          heldOut,
-          calibration,
-        ])
-      }${tokensTable("held-out", lossIncrease.heldOut)}${
-        tokensTable("calibration", lossIncrease.calibration)
-      }`,
+      html`${textsTable([...several, heldOut, calibration])}${
+        tokensTable("held-out", lossIncrease.heldOut)
+      }${tokensTable("calibration", lossIncrease.calibration)}`,
     )}
     <h3>Where the held-out text suffered most</h3>
     <ol class="worst">${worstPassages(lossIncrease.heldOut)}</ol>
@@ -84,15 +76,12 @@ function passagesOf(texts: readonly MeasuredText[]): Promise<Html> {
   });
 }
 
-/** Each of several texts, the one that suffered most first; none where it is one. */
-function textsOf({ passages, texts = [] }: LossIncrease): readonly MeasuredText[] {
-  let first = 0;
-  const all = texts.map(({ name, passages: count }) => {
-    const own = passages.slice(first, first + count);
-    first += count;
-    return { name, passages: own };
-  });
-  return all.sort((a, b) => meanChange(b) - meanChange(a));
+/** Which of several texts suffered most, and which least. */
+function mostAndLeast(texts: readonly MeasuredText[]): string {
+  const [most, least] = [texts[0], texts.at(-1)!];
+  return `Of the held-out texts, ${most.name} suffered most (${
+    signed(meanChange(most))
+  } nats per token), ${least.name} least (${signed(meanChange(least))}). `;
 }
 
 function meanChange({ passages }: MeasuredText): number {

@@ -43,15 +43,13 @@ export const RUN_OPTIONS = {
   }),
   dtype: optional(dtype.form, { ...dtype, ...EXPORTED }),
   quantize: optional(quantize.form, { ...quantize, ...EXPORTED }),
-  rounding: {
-    ...optional<Rounding>(rounding.form, {
-      help: "of --export gguf with --quantize: gptq learns from the text of --calibration",
-      stated: "nearest",
-      ...EXPORTED,
-    }),
+  rounding: optional<Rounding>(rounding.form, {
+    help: "of --export gguf with --quantize: gptq learns from the text of --calibration",
+    stated: "nearest",
     // Runs of before there was a choice say nothing of it.
     schema: rounding.form.schema.nullable().default(null),
-  },
+    ...EXPORTED,
+  }),
   /** Of the model as it is now, which is why no settings keep it: whoever goes on says it again. */
   imatrix: { ...EXPORT_OPTIONS.imatrix, partOf: "export" },
   resume: { form: on, help: "go on with a run that was cut off" },

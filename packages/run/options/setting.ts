@@ -53,8 +53,13 @@ export function setting<V>(
 }
 
 /** A setting that has none until somebody gives one. */
-export function optional<V>(form: Form<V>, row: Row<V, V | null>): Setting<V, V | null> {
-  return { form, schema: form.schema.nullable(), usual: () => null, ...row };
+export function optional<V>(
+  form: Form<V>,
+  { schema = form.schema.nullable(), ...row }: Row<V, V | null> & {
+    readonly schema?: z.ZodType<V | null>;
+  },
+): Setting<V, V | null> {
+  return { form, schema, usual: () => null, ...row };
 }
 
 /** The settings of a table, without what is only about this command. */

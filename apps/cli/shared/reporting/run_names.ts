@@ -1,4 +1,12 @@
-import { BOOKS, calibrationOf, MIX, type RunFlags, type RunNames, SELF } from "@lopper/run";
+import {
+  BOOKS,
+  calibrationOf,
+  heldOutName,
+  MIX,
+  type RunFlags,
+  type RunNames,
+  SELF,
+} from "@lopper/run";
 import { basename } from "node:path";
 
 /** What stands for a text, and what people call that. */
@@ -6,12 +14,6 @@ const NAMES: Readonly<Record<string, string>> = {
   [SELF]: "text of its own",
   [BOOKS]: "public-domain books that Lopper brings along",
   [MIX]: "texts of several kinds that Lopper brings along",
-};
-
-/** The same of held-out text. */
-const HELD_OUT_NAMES: Readonly<Record<string, string>> = {
-  [BOOKS]: "the first chapters of Moby Dick",
-  [MIX]: "text of several kinds that Lopper measures on alone",
 };
 
 /**
@@ -25,7 +27,7 @@ export function namesOfRun(
   return {
     model: title.replace(/\.(gguf|onnx)$/i, ""),
     calibration: calibrationOf(flags).map(({ path }) => nameOfText(path)).join(" and "),
-    heldOut: HELD_OUT_NAMES[flags.heldOut ?? BOOKS] ?? basename(flags.heldOut!),
+    heldOut: heldOutName(flags) ?? basename(flags.heldOut!),
   };
 }
 
